@@ -1,0 +1,53 @@
+// The one door to ciphering: a batch of jobs of any SAs, suites and directions in, every job
+// finished on return.
+//
+// Threading: an Engine belongs to one core; make one per worker. Nothing is allocated after
+// construction. Errors: construction throws EngineError if the CPU or the libraries cannot serve;
+// afterwards each job has a status.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+#include "crypto/job.h"
+
+namespace gmesp::crypto {
+
+struct EngineError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Which engine takes the jobs. `kAuto` chooses by algorithm, number of jobs of that kind in the
+/// batch and CPU.
+enum class EngineChoice : uint8_t { kAuto, kIpsecMb, kOpenSsl };
+
+class Engine {
+ public:
+  /// The most jobs that one call may carry: what IPsec-MB takes in one burst.
+  static constexpr uint32_t kJobsMax = 128;
+
+  explicit Engine(EngineChoice choice = EngineChoice::kAuto);
+  ~Engine();
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+
+  /// Runs up to kJobsMax jobs in place. Every job's status is set on return and none is kept.
+  void process(std::span<CryptoJob> jobs) noexcept;
+
+  /// From how many jobs of this kind in one call on they go to IPsec-MB's lanes; fewer go to
+  /// OpenSSL one by one.
+  uint32_t lane_jobs_min(Suite suite, Direction direction) const;
+
+  /// Human-readable: the vector extension IPsec-MB runs on and where each suite goes, for the
+  /// start-up log.
+  std::string describe() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gmesp::crypto

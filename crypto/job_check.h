@@ -1,0 +1,24 @@
+// Whether a job's lengths are such that an engine may touch its bytes.
+#pragma once
+
+#include "crypto/job.h"
+
+namespace gmesp::crypto {
+
+inline constexpr uint32_t kEspHeaderBytes = 8;
+/// An IP datagram ends at 65,535 bytes; nothing larger can be ESP.
+inline constexpr uint32_t kEspBytesMax = 65'535;
+
+constexpr uint32_t ciphered_bytes(const CryptoJob& job) {
+  return job.esp_bytes - kEspHeaderBytes - info(job.suite.cipher).iv_bytes;
+}
+
+/// At least one whole block behind the IV, whole blocks only (RFC 2406 2.4).
+constexpr bool has_valid_lengths(const CryptoJob& job) {
+  const CipherInfo cipher = info(job.suite.cipher);
+  const uint32_t least = kEspHeaderBytes + cipher.iv_bytes + cipher.block_bytes;
+  return job.esp_bytes >= least && job.esp_bytes <= kEspBytesMax &&
+         ciphered_bytes(job) % cipher.block_bytes == 0;
+}
+
+}  // namespace gmesp::crypto
