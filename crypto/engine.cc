@@ -1,7 +1,11 @@
 #include "crypto/engine.h"
 
+#include <intel-ipsec-mb.h>
+
+#include <algorithm>
 #include <array>
 
+#include "crypto/engine_choice.h"
 #include "crypto/ipsec_mb_engine.h"
 #include "crypto/job_check.h"
 #include "crypto/openssl_engine.h"
@@ -9,41 +13,63 @@
 namespace gmesp::crypto {
 namespace {
 
-constexpr uint32_t kNever = UINT32_MAX;
+/// Suites times directions: what the choice counts by.
 constexpr uint32_t kKinds = kSuiteCount * 2;
 
-uint32_t kind_of(const CryptoJob& job) {
-  return index_of(job.suite) * 2 + static_cast<uint32_t>(job.direction);
-}
-
-/// From how many jobs of one suite and direction on IPsec-MB's lanes beat OpenSSL's single packets;
-/// `bench/crypto_ceiling
-/// --break-even` measures them.
-uint32_t lane_jobs_min(Suite suite, VectorSet set) {
-  if (suite.cipher == Cipher::kDesEde3Cbc) return set == VectorSet::kAvx512 ? 5 : kNever;
-  if (suite.integrity == Integrity::kHmacMd5_96) return 4;
-  return 3;
+constexpr uint32_t kind_of(Suite suite, Direction direction) {
+  return index_of(suite) * 2 + static_cast<uint32_t>(direction);
 }
 
 }  // namespace
 
 struct Engine::Impl {
-  EngineChoice choice;
-  std::unique_ptr<IpsecMbEngine> lanes;
-  std::unique_ptr<OpenSslEngine> single;
-  std::array<uint32_t, kKinds> lane_jobs_min{};
+  IpsecMbEngine ipsec_mb;
+  OpenSslEngine openssl;
+  /// By kind: the least number of jobs in a batch that goes to IPsec-MB.
+  std::array<uint32_t, kKinds> lanes_from;
 
-  explicit Impl(EngineChoice wanted) : choice(wanted) {
-    if (choice != EngineChoice::kOpenSsl) lanes = std::make_unique<IpsecMbEngine>();
-    if (choice != EngineChoice::kIpsecMb) single = std::make_unique<OpenSslEngine>();
-    for (uint32_t kind = 0; kind < kKinds; ++kind) {
-      if (choice == EngineChoice::kAuto)
-        lane_jobs_min[kind] = crypto::lane_jobs_min(suite_at(kind / 2), lanes->vector_set());
-      else
-        lane_jobs_min[kind] = choice == EngineChoice::kOpenSsl ? kNever : 0;
+  explicit Impl(EngineChoice choice);
+  void process(std::span<CryptoJob> jobs) noexcept;
+};
+
+Engine::Impl::Impl(EngineChoice choice) {
+  for (uint32_t suite = 0; suite < kSuiteCount; ++suite) {
+    for (const Direction direction : {Direction::kInbound, Direction::kOutbound}) {
+      uint32_t& jobs = lanes_from[kind_of(suite_at(suite), direction)];
+      switch (choice) {
+        case EngineChoice::kAuto:
+          jobs = break_even_jobs(ipsec_mb.arch(), suite_at(suite), direction);
+          break;
+        case EngineChoice::kIpsecMb:
+          jobs = 1;
+          break;
+        case EngineChoice::kOpenSsl:
+          jobs = kNeverOnLanes;
+          break;
+      }
     }
   }
-};
+}
+
+void Engine::Impl::process(std::span<CryptoJob> jobs) noexcept {
+  std::array<uint32_t, kKinds> counts{};
+  for (CryptoJob& job : jobs) {
+    job.status = is_valid(job) ? JobStatus::kPending : JobStatus::kFailed;
+    if (job.status == JobStatus::kPending) ++counts[kind_of(job.suite, job.direction)];
+  }
+  std::array<CryptoJob*, kJobsMax> for_lanes;
+  uint32_t lane_jobs = 0;
+  for (CryptoJob& job : jobs) {
+    if (job.status != JobStatus::kPending) continue;
+    const uint32_t kind = kind_of(job.suite, job.direction);
+    if (counts[kind] >= lanes_from[kind]) {
+      for_lanes[lane_jobs++] = &job;
+    } else {
+      openssl.process(job);
+    }
+  }
+  ipsec_mb.process(std::span(for_lanes).first(lane_jobs));
+}
 
 Engine::Engine(EngineChoice choice) : impl_(std::make_unique<Impl>(choice)) {}
 Engine::~Engine() = default;
@@ -51,33 +77,30 @@ Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
 
 void Engine::process(std::span<CryptoJob> jobs) noexcept {
-  std::array<uint32_t, kKinds> count{};
-  for (const CryptoJob& job : jobs) ++count[kind_of(job)];
-  std::array<CryptoJob*, kJobsMax> laned;
-  uint32_t laned_count = 0;
-  for (CryptoJob& job : jobs) {
-    const uint32_t kind = kind_of(job);
-    if (!has_valid_lengths(job))
-      job.status = JobStatus::kFailed;
-    else if (count[kind] < impl_->lane_jobs_min[kind])
-      impl_->single->process(job);
-    else
-      laned[laned_count++] = &job;
+  while (!jobs.empty()) {
+    const size_t count = std::min<size_t>(jobs.size(), kJobsMax);
+    impl_->process(jobs.first(count));
+    jobs = jobs.subspan(count);
   }
-  if (laned_count != 0) impl_->lanes->process({laned.data(), laned_count});
 }
 
-uint32_t Engine::lane_jobs_min(Suite suite, Direction direction) const {
-  return impl_->lane_jobs_min[index_of(suite) * 2 + static_cast<uint32_t>(direction)];
+EngineChoice Engine::route(Suite suite, Direction direction, uint32_t jobs) const noexcept {
+  return jobs >= impl_->lanes_from[kind_of(suite, direction)] ? EngineChoice::kIpsecMb
+                                                              : EngineChoice::kOpenSsl;
 }
 
 std::string Engine::describe() const {
-  if (impl_->lanes == nullptr) return "OpenSSL, one packet at a time";
-  std::string text = std::string("IPsec-MB ") + name(impl_->lanes->vector_set());
-  if (impl_->single == nullptr) return text;
-  text += "; OpenSSL for small groups";
-  if (impl_->lanes->vector_set() != VectorSet::kAvx512) text += " and all 3DES";
-  return text;
+  std::string text = "IPsec-MB " + std::string(imb_get_version_str()) + " on " +
+                     std::string(name(impl_->ipsec_mb.arch()));
+  for (uint32_t i = 0; i < kSuiteCount; ++i) {
+    text += "; " + std::string(name(suite_at(i))) + " from";
+    for (const Direction direction : {Direction::kInbound, Direction::kOutbound}) {
+      const uint32_t jobs = impl_->lanes_from[kind_of(suite_at(i), direction)];
+      text += direction == Direction::kInbound ? " in " : ", out ";
+      text += jobs == kNeverOnLanes ? "never" : std::to_string(jobs);
+    }
+  }
+  return text + "; the rest on OpenSSL";
 }
 
 }  // namespace gmesp::crypto

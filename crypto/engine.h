@@ -34,12 +34,12 @@ class Engine {
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
 
-  /// Runs up to kJobsMax jobs in place. Every job's status is set on return and none is kept.
+  /// Runs up to kJobsMax jobs in place. Every job's status is set on return and none is kept. A job
+  /// that is not is_valid() (job_check.h) gets kFailed and does not disturb the others.
   void process(std::span<CryptoJob> jobs) noexcept;
 
-  /// From how many jobs of this kind in one call on they go to IPsec-MB's lanes; fewer go to
-  /// OpenSSL one by one.
-  uint32_t lane_jobs_min(Suite suite, Direction direction) const;
+  /// Where `jobs` jobs of this kind in one batch go: kIpsecMb or kOpenSsl.
+  EngineChoice route(Suite suite, Direction direction, uint32_t jobs) const noexcept;
 
   /// Human-readable: the vector extension IPsec-MB runs on and where each suite goes, for the
   /// start-up log.

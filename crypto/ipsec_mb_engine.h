@@ -1,40 +1,39 @@
-// Intel IPsec-MB behind the engine contract: up to 128 jobs of any suites and directions fill its
-// lanes together.
+// The lane-filled engine: packets of any SAs share the vector lanes of one IPsec-MB manager.
 //
-// Threading: one per core. Errors: the constructor throws EngineError. Every job is finished on
-// return.
+// Threading: belongs to one core. Nothing is allocated after construction and nothing stays in the
+// lanes between two calls.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <memory>
 #include <span>
 
+#include "crypto/ipsec_mb_manager.h"
 #include "crypto/job.h"
 
 namespace gmesp::crypto {
-
-/// Vector extensions IPsec-MB runs on; kBest lets it choose.
-enum class VectorSet : uint8_t { kBest, kSse, kAvx2, kAvx512 };
 
 class IpsecMbEngine {
  public:
   static constexpr uint32_t kJobsMax = 128;
 
-  explicit IpsecMbEngine(VectorSet wanted = VectorSet::kBest);
-  ~IpsecMbEngine();
-  IpsecMbEngine(const IpsecMbEngine&) = delete;
-  IpsecMbEngine& operator=(const IpsecMbEngine&) = delete;
+  explicit IpsecMbEngine(VectorArch arch = VectorArch::kAuto);  ///< throws EngineError
 
-  /// Runs the jobs that `chosen` points at; each has valid lengths (job_check.h).
-  void process(std::span<CryptoJob* const> chosen) noexcept;
+  /// Runs up to kJobsMax jobs, each of which is_valid() (job_check.h). Every status is set on
+  /// return.
+  void process(std::span<CryptoJob* const> jobs) noexcept;
 
-  VectorSet vector_set() const;
+  VectorArch arch() const { return arch_of(*manager_); }
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
+  /// What the library reads and writes besides packet and SaKeys, for one job under way.
+  struct alignas(64) Scratch {
+    std::array<const void*, 3> des_schedules;
+    std::array<uint8_t, kIcvBytes> inbound_icv;
+  };
 
-const char* name(VectorSet set);
+  Manager manager_;
+  std::array<Scratch, kJobsMax> scratch_;
+};
 
 }  // namespace gmesp::crypto

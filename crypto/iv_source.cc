@@ -1,61 +1,67 @@
 #include "crypto/iv_source.h"
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <sys/random.h>
 
 #include <cstring>
 
 #include "crypto/engine.h"
+#include "crypto/sa_keys.h"
 
 namespace gmesp::crypto {
 namespace {
 
 constexpr uint32_t kKeyBytes = 32;
-constexpr uint32_t kBlockBytes = 16;
-constexpr uint32_t kPoolBytes = 4096;
+constexpr uint32_t kBufferBytes = 4096;
 
-void fill_from_os(uint8_t* bytes, size_t count) {
-  for (size_t done = 0; done < count;) {
-    const ssize_t got = getrandom(bytes + done, count - done, 0);
-    if (got <= 0) throw EngineError("the operating system gives no random bytes (getrandom)");
-    done += static_cast<size_t>(got);
-  }
-}
+struct ContextDeleter {
+  void operator()(EVP_CIPHER_CTX* context) const noexcept { EVP_CIPHER_CTX_free(context); }
+};
 
 }  // namespace
 
 struct IvSource::Impl {
-  EVP_CIPHER_CTX* context = EVP_CIPHER_CTX_new();
-  std::array<uint8_t, kKeyBytes> key;
-  std::array<uint8_t, kPoolBytes> pool;
-  uint32_t used = kPoolBytes;
+  std::unique_ptr<EVP_CIPHER_CTX, ContextDeleter> generator{EVP_CIPHER_CTX_new()};
+  alignas(64) std::array<uint8_t, kBufferBytes> buffer{};
+  uint32_t next = kBufferBytes;
 
-  Impl() {
-    fill_from_os(key.data(), key.size());
-    if (context == nullptr ||
-        EVP_EncryptInit_ex(context, EVP_aes_256_ctr(), nullptr, nullptr, nullptr) != 1)
-      throw EngineError("OpenSSL offers no AES-256-CTR");
-  }
-  ~Impl() {
-    EVP_CIPHER_CTX_free(context);
-    OPENSSL_cleanse(key.data(), key.size());
-    OPENSSL_cleanse(pool.data(), pool.size());
-  }
-
-  /// Fast key erasure: the first bytes of the new pool are the next key, so what was handed out
-  /// before cannot be computed from what stands here now.
-  void refill() {
-    static constexpr uint8_t kZeroCounter[kBlockBytes] = {};
-    int written = 0;
-    std::memset(pool.data(), 0, pool.size());
-    EVP_EncryptInit_ex(context, nullptr, nullptr, key.data(), kZeroCounter);
-    EVP_EncryptUpdate(context, pool.data(), &written, pool.data(), kPoolBytes);
-    std::memcpy(key.data(), pool.data(), kKeyBytes);
-    OPENSSL_cleanse(pool.data(), kKeyBytes);
-    used = kKeyBytes;
-  }
+  Impl();
+  ~Impl() { wipe(buffer); }
+  void take_key(const EVP_CIPHER* cipher);
+  void refill();
 };
+
+IvSource::Impl::Impl() {
+  // Up to 256 bytes getrandom() answers whole, once the kernel's pool is ready (getrandom(2)).
+  if (getrandom(buffer.data(), kKeyBytes, 0) != kKeyBytes) {
+    throw EngineError("the operating system gives no randomness");
+  }
+  if (generator == nullptr) throw EngineError("OpenSSL: no memory for the IV source");
+  take_key(EVP_aes_256_ctr());
+  refill();
+}
+
+/// Moves the key from the head of the buffer into the generator. Each key numbers its blocks from
+/// zero, because it is used for one buffer only.
+void IvSource::Impl::take_key(const EVP_CIPHER* cipher) {
+  static constexpr std::array<uint8_t, kIvBytesMax> kFirstCounter{};
+  if (EVP_EncryptInit_ex(generator.get(), cipher, nullptr, buffer.data(), kFirstCounter.data()) !=
+      1) {
+    throw EngineError("OpenSSL: AES-256-CTR failed");
+  }
+  wipe(std::span(buffer).first(kKeyBytes));
+}
+
+void IvSource::Impl::refill() {
+  buffer.fill(0);
+  int written = 0;
+  if (EVP_EncryptUpdate(generator.get(), buffer.data(), &written, buffer.data(), kBufferBytes) !=
+      1) {
+    throw EngineError("OpenSSL: AES-256-CTR failed");
+  }
+  take_key(nullptr);
+  next = kKeyBytes;
+}
 
 IvSource::IvSource() : impl_(std::make_unique<Impl>()) {}
 IvSource::~IvSource() = default;
@@ -63,10 +69,11 @@ IvSource::IvSource(IvSource&&) noexcept = default;
 IvSource& IvSource::operator=(IvSource&&) noexcept = default;
 
 void IvSource::fill(uint8_t* iv, uint32_t bytes) noexcept {
-  if (impl_->used + bytes > kPoolBytes) impl_->refill();
-  std::memcpy(iv, impl_->pool.data() + impl_->used, bytes);
-  std::memset(impl_->pool.data() + impl_->used, 0, bytes);
-  impl_->used += bytes;
+  if (kBufferBytes - impl_->next < bytes) impl_->refill();
+  uint8_t* fresh = impl_->buffer.data() + impl_->next;
+  std::memcpy(iv, fresh, bytes);
+  wipe(std::span(fresh, bytes));
+  impl_->next += bytes;
 }
 
 }  // namespace gmesp::crypto

@@ -1,4 +1,5 @@
-// Whether a job's lengths are such that an engine may touch its bytes.
+// Whether an engine may touch a job's bytes. Whatever a library could object to is refused here, so
+// a bad job never reaches one.
 #pragma once
 
 #include "crypto/job.h"
@@ -19,6 +20,12 @@ constexpr bool has_valid_lengths(const CryptoJob& job) {
   const uint32_t least = kEspHeaderBytes + cipher.iv_bytes + cipher.block_bytes;
   return job.esp_bytes >= least && job.esp_bytes <= kEspBytesMax &&
          ciphered_bytes(job) % cipher.block_bytes == 0;
+}
+
+constexpr bool is_valid(const CryptoJob& job) {
+  return job.keys != nullptr && job.esp != nullptr &&
+         is_integrity(static_cast<uint8_t>(job.suite.integrity)) &&
+         is_cipher(static_cast<uint8_t>(job.suite.cipher)) && has_valid_lengths(job);
 }
 
 }  // namespace gmesp::crypto

@@ -1,107 +1,110 @@
-// Made with Python's hashlib, hmac and the `cryptography` package
-// (tests/crypto/make_known_answers.py).
 #include "crypto/known_answers.h"
 
 namespace gmesp::crypto {
 namespace {
 
+// Sizes stand on both sides of the 64-byte blocks of the hashes, and include the least.
 constexpr KnownAnswer kAnswers[] = {
-    {{Integrity::kHmacMd5_96, Cipher::kNull},
-     "397dc2b7230e4303a40ede26f209eab4",
-     "",
-     "00001234000000015e2737c0b2f57ca8ec5bfcbf",
-     "00001234000000015e2737c0b2f57ca8ec5bfcbfc21ccf1bfe874823d6f1d325"},
-    {{Integrity::kHmacMd5_96, Cipher::kNull},
-     "631de3f942e16ae9b00ae4e2d5bf4328",
-     "",
-     "000012340000000450a969d3c929c774f9f89e326fb21eb7400b838dc3979ac08fa5cca59d7973b60e144b0e"
-     "faa64fbcdb98b41a2894484e",
-     "000012340000000450a969d3c929c774f9f89e326fb21eb7400b838dc3979ac08fa5cca59d7973b60e144b0e"
-     "faa64fbcdb98b41a2894484e9df2985621c808dfebc2cebb"},
+    {{Integrity::kHmacMd5_96, Cipher::kNull}, 4, "030a1118", "881ec8508e6a1a22a276705d"},
+    {{Integrity::kHmacMd5_96, Cipher::kNull}, 44, "1b222930", "a4615d68086bb53ebeb9b5fd"},
+    {{Integrity::kHmacMd5_96, Cipher::kNull}, 48, "373e454c", "5b7372c0d65c1f16b0b384f2"},
+    {{Integrity::kHmacMd5_96, Cipher::kNull}, 52, "535a6168", "7386574d9b69802a8901db61"},
+    {{Integrity::kHmacMd5_96, Cipher::kNull}, 112, "f7fe050c", "04c9ab19facc839e88797d1b"},
+    {{Integrity::kHmacMd5_96, Cipher::kNull}, 1400, "2f363d44", "6eb50044757c2283eb3bb90d"},
     {{Integrity::kHmacMd5_96, Cipher::kAesCbc128},
-     "d3093e95996e3a293c0032e51f86baad",
-     "fabf0c989736b93f2d5bc9e33d978534",
-     "000012340000000161b5126fac13671d34d62bdd5f2771e2c65dcde2820b6b7b135cbd7f4513227f65007e4b"
-     "d01270d65154b3877862c54e96e3ef1037d08b7496303568f64197f3",
-     "000012340000000161b5126fac13671d34d62bdd5f2771e2f9f77246d6e5442af05dba6656f97ff0e14a3e28"
-     "0016a3f46f5b5d2adb5106966b9a9e0893852dc14017f1681a353139a4545611a9479c9a5d25f8da"},
+     16,
+     "0a8ed965f9a98cb9a6c300030037b4fb",
+     "60e3e3407760aeec9a0037ab"},
     {{Integrity::kHmacMd5_96, Cipher::kAesCbc128},
-     "4b6ad924feb718e29bf14d6be5d04287",
-     "8a82760fd871597741d6492264543a9e",
-     "000012340000000418ea5860c9d7b7129dc83c8c318bd84d88c50a19501e657293e4b501bd70f5fbc53264b2"
-     "c2404cdb7966d0acd2cbea073860f985ac7d5a6c290409c1717b28d64e5465a82d62b43913bbec8952d9910a"
-     "88c50a19501e657293e4b501bd70f5fbc53264b2c2404cdb7966d0acd2cbea073860f985ac7d5a6c290409c1"
-     "717b28d64e5465a82d62b43913bbec8952d9910a88c50a19501e657293e4b501bd70f5fbc53264b2c2404cdb"
-     "7966d0acd2cbea073860f985ac7d5a6c290409c1717b28d64e5465a82d62b43913bbec8952d9910a",
-     "000012340000000418ea5860c9d7b7129dc83c8c318bd84d90d8f17a5f86bb0278ae00456b89e2a4c786f6b4"
-     "565629d52be038d42c6cd148287282e73a470fc3e99c9eb8461ada5cd51136bc4e1dc42cf9faa189cdadd7ff"
-     "cddc019db0cfa4140a942fbbb921ad44d755a67ec681cc329da3b0928ef2c7066f7f599c6bdcab59f3bd23d1"
-     "16b5584f85505af0fd3efdc6e01f5b1c60691415c42167479d9dbd19dc179066219a71eb49271c9d4fb1cec1"
-     "1ab3d06235bb6c5754fd065832f11b67cddf1c61d78c8fdd09117cb9a1fb07f1c1f851b0a8c2d38b0382f6b2"
-     "69fe7cae5f6c23ad"},
+     32,
+     "f3b13ec1ded03afa6d75531d37b22793",
+     "39c7d5b62684919620aae988"},
+    {{Integrity::kHmacMd5_96, Cipher::kAesCbc128},
+     48,
+     "ce9f4d108b27bb591a7630863990423f",
+     "9baa003d880a675b263dd97a"},
+    {{Integrity::kHmacMd5_96, Cipher::kAesCbc128},
+     96,
+     "b9e7c652598c6b3e233b0b366f655958",
+     "93675ca4437c7ff5087eb9fc"},
+    {{Integrity::kHmacMd5_96, Cipher::kAesCbc128},
+     128,
+     "2e27dc83534ce7802b0fc838f8176254",
+     "f389239a69bb74f1688d8d39"},
+    {{Integrity::kHmacMd5_96, Cipher::kAesCbc128},
+     1408,
+     "cd8e87572b1788074d97a92dd74d136a",
+     "9a9990388dcccfa0f2d78bb7"},
     {{Integrity::kHmacMd5_96, Cipher::kDesEde3Cbc},
-     "03b1815741050b8fb55677f460a4edf3",
-     "09430b284b6d267eb3d94cb24be94ff7aecf1fc3dcd97d98",
-     "00001234000000014a1e3bc8227269f9a7af9c682344a6113fdfdc574f1391dc607738ca26bcc90d",
-     "00001234000000014a1e3bc8227269f906030923057cb4f793bab57480a706591d119774a9a93de551ec84f8"
-     "0a9bf20a74ca8704"},
+     8,
+     "ca243b31a8379f69",
+     "026e37b2ae54b835431fa512"},
     {{Integrity::kHmacMd5_96, Cipher::kDesEde3Cbc},
-     "e2cb5f20c764ec1d307bec5244b47dc3",
-     "050443cd3e2cb9ec5a88721539d840b40a23e7a0cbee3e87",
-     "00001234000000042add6032f7cf27b7694f35706b67d393b2f37341857d4a0a83a902299b6329fcc1ac1535"
-     "2193e79b3ad7b016d007c9ea033d9ef712d81eaf45ba2ca931864bee08547fb0424a58c3694f35706b67d393"
-     "b2f37341857d4a0a83a902299b6329fcc1ac15352193e79b",
-     "00001234000000042add6032f7cf27b79a016acb541812d8b8f5a71db02e265f8e71e4938b2892841d5cc483"
-     "ea348892e70577fc0584de2ebbe8a857bfd31f9ac11c7dfb3f84d1d3be8ad3979a421023718ed6ec3a9528b0"
-     "ece72022875d820016e782225ddfb1b021e9a168ce37f4a7326f54e48c59eb1117effeb5"},
-    {{Integrity::kHmacSha1_96, Cipher::kNull},
-     "61316dd88ab620d5ce6680801d514f2f8b5087eb",
-     "",
-     "0000123400000001bc7c9e70cfda1c884a8fb186",
-     "0000123400000001bc7c9e70cfda1c884a8fb1860fb9e6f069132bef27b92e76"},
-    {{Integrity::kHmacSha1_96, Cipher::kNull},
-     "a29d8fbb99bb96e9d0f8399b474288042d044024",
-     "",
-     "00001234000000046de1e35ce80f88ab3254d78b1e29f883455f8855d5fb3a5c9b7d3046330d305ef1ae1bd0"
-     "c362ea2bbdf34f1757ea6744",
-     "00001234000000046de1e35ce80f88ab3254d78b1e29f883455f8855d5fb3a5c9b7d3046330d305ef1ae1bd0"
-     "c362ea2bbdf34f1757ea6744eb06895111e7691a04f62440"},
+     40,
+     "3c06eabb4e5b2a3b",
+     "ac34210ba257491453484af5"},
+    {{Integrity::kHmacMd5_96, Cipher::kDesEde3Cbc},
+     48,
+     "492e1395782da555",
+     "9760c9ac8ce59f4c373be0df"},
+    {{Integrity::kHmacMd5_96, Cipher::kDesEde3Cbc},
+     64,
+     "7fd1694f0a2c2170",
+     "389099d1a8a3af9c79e0c50b"},
+    {{Integrity::kHmacMd5_96, Cipher::kDesEde3Cbc},
+     256,
+     "69fe3b5e5e758b6c",
+     "95f51510681ef78ac9f7c83b"},
+    {{Integrity::kHmacSha1_96, Cipher::kNull}, 4, "030a1118", "171917eba07afa372a98198e"},
+    {{Integrity::kHmacSha1_96, Cipher::kNull}, 44, "1b222930", "c3871c7f152fa044225c2e02"},
+    {{Integrity::kHmacSha1_96, Cipher::kNull}, 48, "373e454c", "ba4fadd0d71622c573c43ef7"},
+    {{Integrity::kHmacSha1_96, Cipher::kNull}, 52, "535a6168", "f815055b6cb85c84d6097ab9"},
+    {{Integrity::kHmacSha1_96, Cipher::kNull}, 112, "f7fe050c", "814527d7f045789a379fdbb5"},
+    {{Integrity::kHmacSha1_96, Cipher::kNull}, 1400, "2f363d44", "046c15b8c050a9862aab9ae5"},
     {{Integrity::kHmacSha1_96, Cipher::kAesCbc128},
-     "1f24e570fc10c998c251e0d8f047a43e1b5d9790",
-     "f8065ec97562e724253153c24e14707a",
-     "0000123400000001a05f5bb64162863341c2e0be80ef45d83a0702ac6ae476f8ae889e71994e0da18f62e845"
-     "a8c84d8e215d585fcd2bfb67096ba3c00d7407b15c25a9bda1686b7e",
-     "0000123400000001a05f5bb64162863341c2e0be80ef45d86fe5a90d6ea44f5bd290df017726ed419491f317"
-     "1dc60de759c5927d2d273b3a220228bdad51384a53ce38691f9edf9c608735789abbbd4b0de364e6"},
+     16,
+     "0a8ed965f9a98cb9a6c300030037b4fb",
+     "fff1f69284f9176e6632dc2d"},
     {{Integrity::kHmacSha1_96, Cipher::kAesCbc128},
-     "c572092e417d957a09ef27cba2a6e670151899de",
-     "1e00b1dbc1062ed4ba442cd1f470f1e1",
-     "000012340000000409abaf60ca0cb0a048b990cc6e109fbd46abd80c066a9e7b86dd40ee9011ac73069d8f1e"
-     "4e2e767f980b97f07a8efc2c1b2a684b7ccfcce8f16e30c27e5631416ea81470a63859d30decce56289c54ce"
-     "46abd80c066a9e7b86dd40ee9011ac73069d8f1e4e2e767f980b97f07a8efc2c1b2a684b7ccfcce8f16e30c2"
-     "7e5631416ea81470a63859d30decce56289c54ce46abd80c066a9e7b86dd40ee9011ac73069d8f1e4e2e767f"
-     "980b97f07a8efc2c1b2a684b7ccfcce8f16e30c27e5631416ea81470a63859d30decce56289c54ce",
-     "000012340000000409abaf60ca0cb0a048b990cc6e109fbdde92e55a9d262c3afdc2015f1a9b8b3b42710e5e"
-     "6e870fa1b461d8182cc514cf902b84c52ecd73074dfd96338cc278cb9f74fc94ba08eac0029468fa2d288bf4"
-     "f11aeee81ee2eb727892e72a03851dadac00e81c692f2e919c14b3a368a5cad27f5f8e14fddbed37621e0326"
-     "da797d03dc00728c921d077392520298b99af38116ed0b5182eb79688e543163cc7cb5e014dcae1092eb37b0"
-     "263721c441c077f3947a5e811b7f8c50c4dab407ef5325c62f0c2b214bd4f3fe91819a48f2ff9dbe7cfa8959"
-     "91d2d1557ca9a3cb"},
+     32,
+     "f3b13ec1ded03afa6d75531d37b22793",
+     "336bdb15d42419d1c6f856e4"},
+    {{Integrity::kHmacSha1_96, Cipher::kAesCbc128},
+     48,
+     "ce9f4d108b27bb591a7630863990423f",
+     "b2bbec0b1d84cf920126c6b6"},
+    {{Integrity::kHmacSha1_96, Cipher::kAesCbc128},
+     96,
+     "b9e7c652598c6b3e233b0b366f655958",
+     "19e711cd326a522cc44e991c"},
+    {{Integrity::kHmacSha1_96, Cipher::kAesCbc128},
+     128,
+     "2e27dc83534ce7802b0fc838f8176254",
+     "71eea4ea44b068f30c74a5b7"},
+    {{Integrity::kHmacSha1_96, Cipher::kAesCbc128},
+     1408,
+     "cd8e87572b1788074d97a92dd74d136a",
+     "6eda85c60e0e2ca4c3f1214b"},
     {{Integrity::kHmacSha1_96, Cipher::kDesEde3Cbc},
-     "6f6c07bfe73256c49de98378858b70bd57373736",
-     "bb1966efdf8b4f05c19a891b5b9773885a2e4302b70c5258",
-     "0000123400000001cf365e0b6e1ac2a05f95bc0e31c1b019355f78cd52be49c0a452528a4659b269",
-     "0000123400000001cf365e0b6e1ac2a0f5cf46449d44d9483de0113b7d9019786a53ba521844e35f3d53bb14"
-     "f13a5c81d34355c9"},
+     8,
+     "ca243b31a8379f69",
+     "518214b9aaf2c5e010d66ba4"},
     {{Integrity::kHmacSha1_96, Cipher::kDesEde3Cbc},
-     "8eadf3300a9e94f2d602a12a12981d7ae234fd55",
-     "5ac64d8a56c320c86d27474e94fc4f49e6c8585a994a937e",
-     "000012340000000458e636c68846ee214946633a3e92e424f3e5bf166cfab21df4f59243ee77185edd2b48a8"
-     "9b0d2284d452f116f44d3795c8d710526ef13edc40f3d3b96a8ed0e296256648c6a1fe824946633a3e92e424"
-     "f3e5bf166cfab21df4f59243ee77185edd2b48a89b0d2284",
-     "000012340000000458e636c68846ee218b658dc88a694ab6eabe06766257616ab3872eb9d71f86c0d7cf0f05"
-     "da11339655814502c3b568c60476abacdd82459a6f84bdb508cdc09fdceb45c97a0f5a9af9ce894d02d5b34c"
-     "23014ecc9f78b2353ae22346b449d3a4e7aacb402e0247fa6335d09fc495cc85225e55f8"},
+     40,
+     "3c06eabb4e5b2a3b",
+     "a7a00bd91ff327320a10a08a"},
+    {{Integrity::kHmacSha1_96, Cipher::kDesEde3Cbc},
+     48,
+     "492e1395782da555",
+     "74c2d6528ab1d2a9a0a5e8d1"},
+    {{Integrity::kHmacSha1_96, Cipher::kDesEde3Cbc},
+     64,
+     "7fd1694f0a2c2170",
+     "ee0db211d209d9aa81d38148"},
+    {{Integrity::kHmacSha1_96, Cipher::kDesEde3Cbc},
+     256,
+     "69fe3b5e5e758b6c",
+     "8ddf152306089c5dc342ee72"},
 };
 
 }  // namespace

@@ -1,29 +1,38 @@
-// OpenSSL behind the engine contract, one packet after the other: for lone packets, for 3DES on
-// CPUs without AVX-512, and as the second opinion in tests.
+// The engine for lone packets, for CPUs without the needed vectors, and the oracle of the other
+// one.
 //
-// Threading: one per core. Errors: the constructor throws EngineError. Nothing is allocated per
-// packet.
+// One packet at a time. It reads one line of SaKeys, the last: a million SAs cannot each keep an
+// EVP context, so a core has one per cipher and direction and gives it the key for each packet.
+// Threading: belongs to one core. Nothing is allocated after construction.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "crypto/job.h"
+
+struct evp_cipher_ctx_st;
 
 namespace gmesp::crypto {
 
 class OpenSslEngine {
  public:
-  OpenSslEngine();
-  ~OpenSslEngine();
-  OpenSslEngine(const OpenSslEngine&) = delete;
-  OpenSslEngine& operator=(const OpenSslEngine&) = delete;
+  OpenSslEngine();  ///< throws EngineError
 
-  /// Runs one job with valid lengths (job_check.h).
+  /// Runs a job that is_valid() (job_check.h). Its status is set on return.
   void process(CryptoJob& job) noexcept;
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  struct ContextDeleter {
+    void operator()(evp_cipher_ctx_st* context) const noexcept;
+  };
+  using Context = std::unique_ptr<evp_cipher_ctx_st, ContextDeleter>;
+
+  static Context make_context(const char* algorithm, Direction direction);
+  bool cipher(const CryptoJob& job) noexcept;
+
+  std::array<Context, 2> aes_;  ///< by Direction
+  std::array<Context, 2> des_;
 };
 
 }  // namespace gmesp::crypto

@@ -1,0 +1,104 @@
+#include "control/shm/connection.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <cerrno>
+
+namespace gmesp::shm {
+
+Connection::Connection(int socket, const PeerCredentials& peer, uint64_t hello_until_ms)
+    : socket_(socket), peer_(peer), hello_until_ms_(hello_until_ms) {}
+
+Connection::~Connection() {
+  close(socket_);
+  if (process_fd_ >= 0) close(process_fd_);
+}
+
+int Connection::open(const ServerOptions& options, const Hello& hello, uint64_t now_ms) {
+  auto memory = std::make_unique<Memory>(options.command_slots, options.completion_slots,
+                                         options.event_slots, options.epoch);
+  memory->heartbeat_ms().store(now_ms);
+  commands_ = memory->commands();
+  completions_ = memory->completions();
+  events_ = memory->events();
+  memory_ = std::move(memory);
+  is_writer_ = hello.role == static_cast<uint8_t>(Role::kWriter);
+  wants_events_ = hello.wants_events != 0;
+  process_fd_ = static_cast<int>(syscall(SYS_pidfd_open, peer_.process_id, 0));
+  return memory_->fd();
+}
+
+void Connection::kill(const std::string& why) {
+  if (!dead()) why_dead_ = why;
+}
+
+/// A few at a time: a client that floods the socket waits for its turn like the others.
+void Connection::hear_bell() {
+  constexpr int kBellsMax = 16;
+  for (int i = 0; i < kBellsMax; ++i) {
+    char bell[16];
+    const ssize_t bytes = recv(socket_, bell, sizeof bell, MSG_DONTWAIT);
+    if (bytes > 0) continue;
+    if (bytes == 0) return kill("client hung up");
+    if (errno == EAGAIN || errno == EINTR) return;
+    return kill("client hung up (" + std::to_string(errno) + ")");
+  }
+}
+
+bool Connection::done(RingResult result, const char* ring) {
+  if (result == RingResult::kCorrupt)
+    kill(std::string("client corrupted the ") + ring + " ring's index");
+  return result == RingResult::kDone;
+}
+
+bool Connection::take(Command& command) {
+  if (!is_open() || dead()) return false;
+  if (!done(completions_.refill(unanswered_ + 1), "completion")) return false;
+  if (!done(commands_.pop_and_wipe(command), "command")) return false;
+  ++unanswered_;
+  return true;
+}
+
+void Connection::complete(const Completion& completion) {
+  assert(unanswered_ != 0);  // else the handler answered a command twice
+  if (dead()) return;
+  // Full although a slot was reserved: the client moved its index back.
+  if (completions_.push(completion) != RingResult::kDone)
+    return kill("client corrupted the completion ring's index");
+  --unanswered_;
+  is_unrung_ = true;
+}
+
+void Connection::publish(const Event& event) {
+  if (!is_open() || dead() || !wants_events_) return;
+  const RingResult result = events_.push(event);
+  if (result == RingResult::kBusy)
+    memory_->events_lost().store(++events_lost_, std::memory_order_relaxed);
+  else if (done(result, "event"))
+    is_unrung_ = true;
+}
+
+void Connection::ring() {
+  if (!is_unrung_) return;
+  is_unrung_ = false;
+  const bool waits_for_answer = completions_.peer_sleeps();
+  const bool waits_for_event = events_.peer_sleeps();
+  if (waits_for_answer || waits_for_event) ring_bell(socket_);
+}
+
+bool Connection::arm() {
+  if (!is_open() || dead()) return false;
+  commands_.arm();
+  RingResult room = completions_.refill(unanswered_ + 1);
+  if (room == RingResult::kBusy) {
+    completions_.arm();
+    room = completions_.refill(unanswered_ + 1);
+  }
+  if (room == RingResult::kBusy) return false;
+  // What is corrupt is found by take() in the next round.
+  return room == RingResult::kCorrupt || commands_.refill() != RingResult::kBusy;
+}
+
+}  // namespace gmesp::shm

@@ -1,0 +1,212 @@
+#include "dataplane/daemon.h"
+
+#include <fmt/format.h>
+#include <rte_launch.h>
+#include <rte_rcu_qsbr.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+#include <system_error>
+
+#include "control/shm/server.h"
+#include "crypto/known_answer_test.h"
+#include "dataplane/audit_log.h"
+#include "dataplane/buffers.h"
+#include "dataplane/controller.h"
+#include "dataplane/eal.h"
+#include "dataplane/pipeline_options.h"
+#include "dataplane/port_pairs.h"
+#include "dataplane/version.h"
+#include "dataplane/worker.h"
+
+namespace gmesp::dataplane {
+namespace {
+
+/// R-D-K3: no packet is touched by an engine that gives a wrong answer.
+void require_known_answers() {
+  const auto failures = crypto::known_answer_test();
+  if (failures.empty()) return;
+  std::string text = "known-answer test failed, gmespd does not run:";
+  for (const auto& failure : failures)
+    text += fmt::format(" [{} {}: {}]", failure.engine, failure.suite, failure.detail);
+  throw std::runtime_error(text);
+}
+
+/// Reader-side state of the SA database's grace periods, in the aligned memory that rte_rcu_qsbr
+/// wants.
+class Readers {
+ public:
+  explicit Readers(uint32_t workers) {
+    const size_t bytes = rte_rcu_qsbr_get_memsize(workers);
+    constexpr size_t kLine = 128;
+    memory_ =
+        static_cast<rte_rcu_qsbr*>(std::aligned_alloc(kLine, (bytes + kLine - 1) / kLine * kLine));
+    if (memory_ == nullptr || rte_rcu_qsbr_init(memory_, workers) != 0)
+      throw std::runtime_error("no memory for the workers' quiescent states");
+  }
+  ~Readers() { std::free(memory_); }
+  Readers(const Readers&) = delete;
+  Readers& operator=(const Readers&) = delete;
+  rte_rcu_qsbr* get() const { return memory_; }
+
+ private:
+  rte_rcu_qsbr* memory_ = nullptr;
+};
+
+/// SIGINT and SIGTERM as a readable descriptor; every thread made later inherits the blocked mask.
+class StopSignal {
+ public:
+  StopSignal() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    descriptor_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "signalfd");
+  }
+  ~StopSignal() { close(descriptor_); }
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+  int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_ = -1;
+};
+
+int run_worker(void* worker) {
+  static_cast<Worker*>(worker)->run();
+  return 0;
+}
+
+/// Running workers; stops and joins them whatever happens.
+class WorkerThreads {
+ public:
+  WorkerThreads(const Eal& eal, std::span<const std::unique_ptr<Worker>> workers)
+      : workers_(workers) {
+    for (uint32_t i = 0; i < workers.size(); ++i)
+      if (rte_eal_remote_launch(run_worker, workers[i].get(), eal.worker_lcore(i)) != 0)
+        throw std::runtime_error(fmt::format("workers: core of worker {} is busy", i));
+  }
+  ~WorkerThreads() {
+    for (const auto& worker : workers_) worker->stop();
+    rte_eal_mp_wait_lcore();
+    for (const auto& worker : workers_) worker->drain();
+  }
+  WorkerThreads(const WorkerThreads&) = delete;
+  WorkerThreads& operator=(const WorkerThreads&) = delete;
+
+ private:
+  std::span<const std::unique_ptr<Worker>> workers_;
+};
+
+void watch(int epoll, int descriptor) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = descriptor;
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) != 0)
+    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+}
+
+/// The control thread's life: commands, housekeeping, until a signal comes.
+void control_loop(Controller& controller, shm::Server& server, const StopSignal& stop) {
+  constexpr int kQuietMs = 10;
+  constexpr int kGraceMs = 1;
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+  watch(epoll, stop.descriptor());
+  watch(epoll, server.poll_fd());
+  for (bool waiting = false;;) {
+    epoll_event events[2];
+    const int count = epoll_wait(epoll, events, 2, waiting ? kGraceMs : kQuietMs);
+    const bool stopped = std::any_of(events, events + std::max(count, 0), [&](const auto& event) {
+      return event.data.fd == stop.descriptor();
+    });
+    if (stopped) break;
+    server.poll();
+    waiting = controller.tick(boottime_ms());
+  }
+  close(epoll);
+}
+
+ipsec::SaDatabaseOptions database_options(const Config& config) {
+  ipsec::SaDatabaseOptions options;
+  options.capacity_sets = config.sa.capacity_sets;
+  options.window_packets = config.sa.replay_window_packets;
+  options.memory_path = config.sa.memory_path;
+  options.protected_ports = protected_ports(config);
+  return options;
+}
+
+shm::ServerOptions server_options(const Config& config) {
+  shm::ServerOptions options;
+  options.socket_path = config.control.socket;
+  options.socket_mode = config.control.socket_mode;
+  options.allowed_uids = config.control.allowed_uids;
+  options.connections_max = config.control.connections_max;
+  return options;
+}
+
+void withdraw_configured(const Config& config, ipsec::SaDatabase& database) {
+  for (const crypto::Integrity integrity : config.crypto.withdrawn_integrity)
+    database.withdraw(static_cast<uint8_t>(integrity), 0);
+  for (const crypto::Cipher cipher : config.crypto.withdrawn_cipher)
+    database.withdraw(0, static_cast<uint8_t>(cipher));
+}
+
+HandoffMatrix make_handoffs(uint32_t workers) {
+  HandoffMatrix matrix;
+  for (uint32_t i = 0; i < workers * workers; ++i)
+    matrix.push_back(std::make_unique<ipsec::HandoffRing>());
+  return matrix;
+}
+
+}  // namespace
+
+int run(const Config& config) {
+  require_known_answers();
+  const StopSignal stop;
+  const EalPlan plan = plan_eal(config, inspect_machine());
+  for (const std::string& lost : plan.lost) spdlog::warn("{}", lost);
+  const Eal eal(plan);
+  const auto workers = static_cast<uint32_t>(plan.worker_cores.size());
+
+  ipsec::SaDatabase database(database_options(config));
+  withdraw_configured(config, database);
+  AuditLog audit_log(config.log, config.instance.name);
+  Buffers buffers(config.memory.packet_buffers, largest_mtu_bytes(config), kLargeBuffers,
+                  config.fragments.datagram_bytes_max);
+  const PortPairs pairs(config, workers, buffers);
+  const Readers readers(workers);
+  HandoffMatrix handoffs = make_handoffs(workers);
+  std::vector<std::unique_ptr<Worker>> worker_list;
+  for (uint32_t i = 0; i < workers; ++i)
+    worker_list.push_back(std::make_unique<Worker>(config, i, workers, pairs.queues_of(i), database,
+                                                   buffers, handoffs, readers.get()));
+
+  ControllerOptions options;
+  options.path_mtu_age_s = config.path_mtu.age_s;
+  options.access_mtu_bytes = largest_mtu_bytes(config);
+  options.engine = worker_list[0]->pipeline(0).engine().describe();
+  options.version = kVersion;
+  Controller controller(options, database, readers.get(), worker_list, pairs.ports(), audit_log);
+  shm::Server server(server_options(config), controller);
+  controller.attach(server);
+  {
+    const WorkerThreads threads(eal, worker_list);
+    spdlog::info("gmespd {} runs: {} worker(s), room for {} SA sets, control socket {}, engine {}",
+                 kVersion, workers, config.sa.capacity_sets, config.control.socket, options.engine);
+    control_loop(controller, server, stop);
+    spdlog::info("stopping");
+  }
+  return EXIT_SUCCESS;
+}
+
+}  // namespace gmesp::dataplane

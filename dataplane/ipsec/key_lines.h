@@ -1,0 +1,29 @@
+// Which cache lines of a set's keys a job reads: on their way while other packets are prepared.
+#pragma once
+
+#include <cstdint>
+
+#include "crypto/job.h"
+#include "crypto/sa_keys.h"
+#include "dataplane/ipsec/prefetch.h"
+
+namespace gmesp::ipsec {
+
+inline void prefetch_keys(const crypto::SaKeys& keys, crypto::Cipher cipher,
+                          crypto::Direction direction) {
+  constexpr uint32_t kLineBytes = 64;
+  constexpr uint32_t kAesScheduleBytes = 176;
+  uint32_t from = 0;
+  uint32_t bytes = 0;
+  if (cipher == crypto::Cipher::kAesCbc128) {
+    bytes = kAesScheduleBytes;
+    if (direction == crypto::Direction::kInbound) from = crypto::SaKeys::kAesDecryptOffset;
+  } else if (cipher == crypto::Cipher::kDesEde3Cbc) {
+    bytes = 3 * crypto::SaKeys::kDesScheduleBytes;
+  }
+  for (uint32_t at = from; at < from + bytes; at += kLineBytes)
+    prefetch(keys.cipher_schedule.data() + at);
+  prefetch(&keys.hmac_inner);
+}
+
+}  // namespace gmesp::ipsec

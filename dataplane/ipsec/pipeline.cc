@@ -1,0 +1,314 @@
+// Pipeline, first half: from the wire to the crypto jobs. The second half is pipeline_finish.cc.
+#include "dataplane/ipsec/pipeline.h"
+
+#include "dataplane/ipsec/byte_order.h"
+#include "dataplane/ipsec/tcp_mss.h"
+
+namespace gmesp::ipsec {
+namespace {
+
+/// Fragments join only within one context: what came in clear from the network, what the host sent,
+/// and what was decrypted on one SA set never mix, whatever addresses they claim.
+constexpr uint32_t kAccessContext = 0;
+constexpr uint32_t kHostContext = 1;
+
+constexpr uint32_t kIpv4DontFragment = 0x4000;
+constexpr uint32_t kTcpHeaderBytes = 20;
+
+ReassemblerOptions trusted(ReassemblerOptions options) {
+  // All of it comes from one host or from authenticated peers: the table is the bound, not the
+  // source.
+  options.per_source_max = options.datagrams_max;
+  return options;
+}
+
+uint32_t l3_header_bytes(const Layers& layers) {
+  return layers.l4_offset - layers.l3_offset;
+}
+
+bool may_not_be_cut(const Packet& packet) {
+  if (!packet.layers.is_ipv4) return true;
+  return load_be16(packet.at(packet.layers.l3_offset) + 6) & kIpv4DontFragment;
+}
+
+}  // namespace
+
+Pipeline::Pipeline(const PipelineOptions& options, SaDatabase& database, PacketIo& io)
+    : options_(options),
+      database_(database),
+      io_(io),
+      classify_options_{&database.protected_ports(), options.encapsulation_port,
+                        options.path_mtu_ipv4_min, options.path_mtu_ipv6_min},
+      engine_(options.engine),
+      access_fragments_(options.reassembly),
+      trusted_fragments_(trusted(options.reassembly)),
+      clear_bucket_(options.clear_packets_per_second, options.clear_packets_per_second / 10 + 1),
+      icmp_bucket_(options.icmp_errors_per_second, options.icmp_errors_per_second / 10 + 1),
+      audit_buckets_(kDropReasonCount + 1,
+                     TokenBucket(options.audit_events_per_second, options.audit_events_per_second)),
+      audit_suppressed_(kDropReasonCount + 1, 0) {}
+
+Pipeline::~Pipeline() = default;
+
+void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_host,
+                       uint64_t now_ms) {
+  now_ms_ = now_ms;
+  pending_count_ = working_count_ = joined_count_ = unproven_count_ = 0;
+  counters_.add(Statistic::kAccessPackets, from_access.size());
+  counters_.add(Statistic::kHostPackets, from_host.size());
+  for (Packet& packet : from_access) admit(packet, Side::kAccess, false);
+  for (Packet& packet : from_host) admit(packet, Side::kHost, false);
+  look_up();
+  finish();
+  flush(Side::kAccess);
+  flush(Side::kHost);
+  release_unproven_owners();
+}
+
+void Pipeline::expire(uint64_t now_ms) {
+  constexpr uint32_t kSlotsPerCall = 1024;
+  const uint32_t overdue = access_fragments_.expire(now_ms, kSlotsPerCall) +
+                           trusted_fragments_.expire(now_ms, kSlotsPerCall);
+  if (overdue == 0) return;
+  now_ms_ = now_ms;
+  counters_.add(DropReason::kFragmentTimeout, overdue);
+  audit(Packet{}, DropReason::kFragmentTimeout, kNoSa);
+}
+
+/// Parses and classifies; ESP work is queued with its bucket on the way into the cache, the rest
+/// ends here.
+void Pipeline::admit(Packet& packet, Side side, bool joined) {
+  if (const DropReason reason = parse(packet); reason != DropReason::kNone) {
+    packet.layers.is_ip = false;  // what was found so far names the packet, but points nowhere
+    return drop(packet, side, reason);
+  }
+  IcmpQuote quote;
+  const Verdict verdict = side == Side::kAccess ? classify_access(packet, classify_options_, quote)
+                                                : classify_host(packet, classify_options_);
+  const Layers& layers = packet.layers;
+  switch (verdict.route) {
+    case Route::kDrop:
+      return drop(packet, side, verdict.reason);
+    case Route::kClear:
+      return admit_clear(packet, side, joined);
+    case Route::kFragment:
+      return admit_fragment(packet, side);
+    case Route::kPathMtu:
+      return take_path_mtu(packet, quote);
+    case Route::kEsp: {
+      const uint32_t spi = load_be32(packet.at(verdict.esp_offset));
+      const uint64_t hash = database_.inbound_hash(spi, layers.destination);
+      database_.prefetch_inbound(hash);
+      pending_[pending_count_++] = {&packet, hash, verdict, side, joined, 0, 0};
+      return;
+    }
+    case Route::kProtect: {
+      const uint16_t local_port = load_be16(packet.at(layers.l4_offset));
+      const uint16_t ue_port = load_be16(packet.at(layers.l4_offset) + 2);
+      const uint64_t hash =
+          database_.outbound_hash(layers.source, local_port, layers.destination, ue_port);
+      database_.prefetch_outbound(hash);
+      pending_[pending_count_++] = {&packet, hash, verdict, side, joined, local_port, ue_port};
+      return;
+    }
+  }
+}
+
+void Pipeline::admit_fragment(Packet& packet, Side side) {
+  if (options_.workers > 1) {
+    const Layers& layers = packet.layers;
+    // All fragments of a datagram meet at one worker, wherever the device put them (R-2406-12).
+    const uint64_t mixed = (layers.source.low() ^ layers.destination.low() ^ layers.source.high() ^
+                            layers.destination.high() ^ layers.fragment_id) *
+                           0x9e3779b97f4a7c15;
+    const auto worker = static_cast<uint8_t>((mixed >> 32) % options_.workers);
+    if (worker != options_.worker) {
+      if (!io_.hand_off(worker, side, packet)) return drop(packet, side, DropReason::kHandoffFull);
+      return counters_.add(Statistic::kHandedOff);
+    }
+  }
+  Packet* whole = side == Side::kAccess ? join(packet, side, access_fragments_, kAccessContext)
+                                        : join(packet, side, trusted_fragments_, kHostContext);
+  if (whole != nullptr) admit(*whole, side, true);
+}
+
+/// Stores the fragment and frees its packet. Returns the joined datagram if this was the last
+/// piece.
+Packet* Pipeline::join(Packet& packet, Side side, Reassembler& reassembler, uint32_t context) {
+  counters_.add(Statistic::kFragmentsIn);
+  const Reassembler::Result result = reassembler.add(packet, context, now_ms_);
+  if (result.outcome == Reassembler::Outcome::kDropped) {
+    // Those stored before it that go with it have no packet any more, only their count.
+    if (result.fragments_dropped > 1) counters_.add(result.reason, result.fragments_dropped - 1);
+    drop(packet, side, result.reason);
+    return nullptr;
+  }
+  io_.release(packet.owner);
+  if (result.outcome == Reassembler::Outcome::kStored) return nullptr;
+  Packet& whole = joined_[joined_count_];
+  whole = {};
+  uint32_t fragments = 0;
+  const bool allocated =
+      io_.allocate(kHeadroomBytes + options_.reassembly.datagram_bytes_max + kHeadroomBytes, whole);
+  const bool taken = reassembler.take(result.slot, whole, kHeadroomBytes, fragments);
+  if (!allocated || !taken) {
+    counters_.add(DropReason::kNoBuffer, fragments);
+    if (allocated) io_.release(whole.owner);
+    return nullptr;
+  }
+  ++joined_count_;
+  counters_.add(Statistic::kDatagramsJoined);
+  counters_.add(Statistic::kFragmentsJoined, fragments);
+  return &whole;
+}
+
+void Pipeline::admit_clear(Packet& packet, Side side, bool joined) {
+  if (side == Side::kHost) {
+    counters_.add(Statistic::kClearOutPackets);
+    return joined ? send(packet, Side::kAccess, options_.access_mtu_bytes)
+                  : put(Side::kAccess, {packet.owner, packet.data, packet.length});
+  }
+  if (options_.clear_packets_per_second != 0 && !clear_bucket_.take(now_ms_))
+    return drop(packet, side, DropReason::kClearRateLimited);
+  counters_.add(Statistic::kClearInPackets);
+  if (joined) return send(packet, Side::kHost, options_.host_mtu_bytes);
+  put(Side::kHost, {packet.owner, packet.data, packet.length});
+}
+
+/// The control thread matches it to an SA; the worker only passes on what it was told, at a bounded
+/// rate.
+void Pipeline::take_path_mtu(Packet& packet, const IcmpQuote& quote) {
+  if (!icmp_bucket_.take(now_ms_)) return drop(packet, Side::kAccess, DropReason::kPathMtuIgnored);
+  Notice notice = notice_about(packet, shm::EventKind::kPathMtuLearned, kNoSa);
+  notice.protocol = quote.protocol;
+  notice.spi = quote.has_spi ? quote.spi : 0;
+  notice.source = quote.source;
+  notice.destination = quote.destination;
+  notice.source_port = quote.source_port;
+  notice.destination_port = quote.destination_port;
+  notice.value = quote.mtu_bytes;
+  notices_.push(notice);
+  drop(packet, Side::kAccess, DropReason::kPathMtuTaken);
+}
+
+/// Second pass over what waits: SA lines on their way first, then look-ups that find them in the
+/// cache.
+void Pipeline::look_up() {
+  for (uint32_t i = 0; i < pending_count_; ++i) {
+    const Pending& pending = pending_[i];
+    const SaIndex candidate = pending.side == Side::kAccess
+                                  ? database_.candidate_inbound(pending.hash)
+                                  : database_.candidate_outbound(pending.hash);
+    if (candidate != kNoSa) database_.prefetch_sa(candidate);
+  }
+  for (uint32_t i = 0; i < pending_count_; ++i) {
+    if (pending_[i].side == Side::kAccess)
+      start_inbound(pending_[i]);
+    else
+      start_outbound(pending_[i]);
+  }
+}
+
+/// One owner per SA: its window and its sequence number are touched by one core only (R-D-A1). The
+/// first worker that sees a packet of an SA claims it, so that devices which steer by flow need no
+/// hand-off at all.
+bool Pipeline::own(Packet& packet, Side side, SaIndex sa) {
+  if (options_.workers == 1) return true;
+  std::atomic<uint8_t>& owner = database_.hot(sa).identity.owner;
+  uint8_t current = owner.load(std::memory_order_acquire);
+  if (current == options_.worker) return true;
+  if (current == kNoOwner &&
+      owner.compare_exchange_strong(current, options_.worker, std::memory_order_acq_rel)) {
+    unproven_[unproven_count_++] = sa;
+    return true;
+  }
+  if (io_.hand_off(current, side, packet))
+    counters_.add(Statistic::kHandedOff);
+  else
+    drop_for_sa(packet, side, DropReason::kHandoffFull, sa);
+  return false;
+}
+
+/// A claim made by a packet that then failed its ICV must not stick: anyone can send such a packet
+/// from anywhere, and the SA would stay with a worker that the device does not steer it to.
+void Pipeline::release_unproven_owners() {
+  for (uint32_t i = 0; i < unproven_count_; ++i) {
+    SaHot& hot = database_.hot(unproven_[i]);
+    if (hot.progress.packets.load(std::memory_order_relaxed) == 0)
+      hot.identity.owner.store(kNoOwner, std::memory_order_release);
+  }
+}
+
+void Pipeline::start_inbound(const Pending& pending) {
+  Packet& packet = *pending.packet;
+  const uint32_t spi = load_be32(packet.at(pending.verdict.esp_offset));
+  const SaIndex sa = database_.find_inbound(pending.hash, spi, packet.layers.destination);
+  if (sa == kNoSa) return drop(packet, Side::kAccess, DropReason::kUnknownSpi);
+  if (!own(packet, Side::kAccess, sa)) return;
+  Working& working = working_[working_count_];
+  working = {&packet, {}, sa, Side::kAccess, pending.joined, 0, 0};
+  working.inbound = {&packet,
+                     sa,
+                     pending.verdict.esp_offset,
+                     pending.verdict.encapsulated,
+                     pending.verdict.outer_source_port,
+                     0};
+  const DropReason reason =
+      prepare_inbound(database_, working.inbound, now_ms_, jobs_[working_count_]);
+  if (reason != DropReason::kNone) return drop_for_sa(packet, Side::kAccess, reason, sa);
+  ++working_count_;
+}
+
+void Pipeline::start_outbound(const Pending& pending) {
+  Packet& packet = *pending.packet;
+  const Layers& layers = packet.layers;
+  const SaIndex sa = database_.find_outbound(pending.hash, layers.source, pending.local_port,
+                                             layers.destination, pending.ue_port);
+  if (sa == kNoSa) return drop(packet, Side::kHost, DropReason::kNoSaForProtectedPort);
+  if (!own(packet, Side::kHost, sa)) return;
+  const SaIdentity& identity = database_.hot(sa).identity;
+  const uint16_t learned = identity.path_mtu.load(std::memory_order_relaxed);
+  const uint16_t mtu_bytes =
+      learned != 0 && learned < options_.access_mtu_bytes ? learned : options_.access_mtu_bytes;
+  if (told_too_big(pending, identity, mtu_bytes))
+    return drop_for_sa(packet, Side::kHost, DropReason::kTooBigForPath, sa);
+  const uint32_t headers = l3_header_bytes(layers);
+  const bool outer_is_ipv4 = layers.is_ipv4;
+  const uint32_t inner_mtu = inner_mtu_bytes(identity, outer_is_ipv4, mtu_bytes, headers);
+  if (layers.protocol == kProtocolTcp && inner_mtu > headers + kTcpHeaderBytes &&
+      clamp_mss(packet, static_cast<uint16_t>(inner_mtu - headers - kTcpHeaderBytes)))
+    counters_.add(Statistic::kMssLowered);
+  Working& working = working_[working_count_];
+  working = {&packet, {}, sa, Side::kHost, pending.joined, mtu_bytes, layers.l3_bytes};
+  OutboundNews news{};
+  const DropReason reason =
+      prepare_outbound(database_, sa, packet, now_ms_, options_.outbound, iv_source_,
+                       ip_identification_, jobs_[working_count_], news);
+  if (news.sequence_near_end)
+    notices_.push(notice_about(packet, shm::EventKind::kSequenceNearEnd, sa));
+  if (news.sequence_end) notices_.push(notice_about(packet, shm::EventKind::kSequenceEnd, sa));
+  if (reason != DropReason::kNone) return drop_for_sa(packet, Side::kHost, reason, sa);
+  ++working_count_;
+}
+
+/// RFC 2401 6.1: a packet that must not be cut and does not fit once protected is answered with
+/// "too big".
+bool Pipeline::told_too_big(const Pending& pending, const SaIdentity& sa, uint16_t mtu_bytes) {
+  Packet& packet = *pending.packet;
+  const uint32_t headers = l3_header_bytes(packet.layers);
+  const bool is_ipv4 = packet.layers.is_ipv4;
+  if (protected_bytes(sa, is_ipv4, packet.layers.l3_bytes, headers) <= mtu_bytes) return false;
+  if (pending.joined || !may_not_be_cut(packet)) return false;
+  Packet reply{};
+  if (!icmp_bucket_.take(now_ms_) || !io_.allocate(kHeadroomBytes + 1500, reply)) return true;
+  const uint32_t inner_mtu = inner_mtu_bytes(sa, is_ipv4, mtu_bytes, headers);
+  if (!write_too_big(packet, inner_mtu, kHeadroomBytes, reply)) {
+    io_.release(reply.owner);
+    return true;
+  }
+  counters_.add(Statistic::kTooBigSent);
+  put(Side::kHost, {reply.owner, reply.data, reply.length});
+  return true;
+}
+
+}  // namespace gmesp::ipsec

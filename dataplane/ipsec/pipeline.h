@@ -1,0 +1,181 @@
+// Both packet journeys of one worker, on bytes: parse, classify, look up, one engine call for all
+// jobs, finish, send.
+//
+// The pipeline knows no ports and no mbufs: packets come in as Packet, go out through PacketIo.
+// Every packet given to process() is transmitted, handed off or released exactly once, and every
+// one that is not delivered is counted under exactly one DropReason.
+//
+// Threading: one pipeline per worker. The SaDatabase is shared; no reference into it outlives
+// process(), so the caller may report a quiescent state after each call. Errors: none; nothing is
+// allocated after construction.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "crypto/engine.h"
+#include "crypto/iv_source.h"
+#include "dataplane/ipsec/classify.h"
+#include "dataplane/ipsec/esp_inbound.h"
+#include "dataplane/ipsec/esp_outbound.h"
+#include "dataplane/ipsec/notice.h"
+#include "dataplane/ipsec/reassembler.h"
+#include "dataplane/ipsec/sa_database.h"
+#include "dataplane/ipsec/statistics.h"
+#include "dataplane/ipsec/token_bucket.h"
+
+namespace gmesp::ipsec {
+
+enum class Side : uint8_t { kAccess = 0, kHost = 1 };
+
+/// A frame on its way out of the pipeline.
+struct Outgoing {
+  void* owner;
+  uint8_t* data;
+  uint32_t length;
+};
+
+/// What a pipeline needs from the world around it. Called per batch or on rare paths, never per
+/// ordinary packet.
+class PacketIo {
+ public:
+  virtual ~PacketIo() = default;
+  /// Sends on a side's port, takes ownership of the first N packets, N returned.
+  virtual uint32_t transmit(Side side, std::span<const Outgoing> packets) = 0;
+  /// A buffer for a new frame of at least `bytes`; fills buffer, capacity and owner. False if there
+  /// is none.
+  virtual bool allocate(uint32_t bytes, Packet& packet) = 0;
+  virtual void release(void* owner) = 0;
+  /// Gives a packet to the worker that owns its SA or datagram. False if that worker's queue is
+  /// full.
+  virtual bool hand_off(uint8_t worker, Side side, const Packet& packet) = 0;
+};
+
+struct PipelineOptions {
+  uint8_t worker = 0;
+  uint8_t workers = 1;
+  uint16_t access_mtu_bytes = 1500;
+  uint16_t host_mtu_bytes = 1500;  ///< largest IP packet towards the host
+  uint16_t encapsulation_port = 4500;
+  uint32_t path_mtu_ipv4_min = 576;
+  uint32_t path_mtu_ipv6_min = 1280;
+  uint64_t clear_packets_per_second = 0;  ///< 0: no limit
+  uint64_t icmp_errors_per_second = 1000;
+  uint64_t audit_events_per_second = 100;  ///< per reason
+  ReassemblerOptions reassembly;
+  InboundOptions inbound;
+  OutboundOptions outbound;
+  crypto::EngineChoice engine = crypto::EngineChoice::kAuto;
+};
+
+class Pipeline {
+ public:
+  /// The most packets that one call may carry, both sides together: the engine's batch.
+  static constexpr uint32_t kPacketsMax = crypto::Engine::kJobsMax;
+  /// Room in front of a frame that the pipeline makes itself: outer IPv6 header, UDP, ESP header,
+  /// IV.
+  static constexpr uint32_t kHeadroomBytes = 128;
+
+  Pipeline(const PipelineOptions& options, SaDatabase& database, PacketIo& io);
+  ~Pipeline();
+
+  void process(std::span<Packet> from_access, std::span<Packet> from_host, uint64_t now_ms);
+
+  /// Forgets overdue fragments; call now and then also when idle.
+  void expire(uint64_t now_ms);
+
+  /// Frees a packet that never reached process(), or did and could not be sent, under its reason.
+  void drop(const Packet& packet, Side side, DropReason reason);
+
+  WorkerCounters& counters() { return counters_; }
+  NoticeRing& notices() { return notices_; }
+  const crypto::Engine& engine() const { return engine_; }
+
+ private:
+  /// A packet that waits for its SA: classified, hash known, bucket on its way into the cache.
+  struct Pending {
+    Packet* packet;
+    uint64_t hash;
+    Verdict verdict;
+    Side side;
+    bool joined;                   ///< came as fragments: may leave as fragments
+    uint16_t local_port, ue_port;  ///< host side
+  };
+  /// A packet whose job is with the engine.
+  struct Working {
+    Packet* packet;
+    InboundItem inbound;
+    SaIndex sa;
+    Side side;
+    bool joined;
+    uint16_t mtu_bytes;    ///< outbound
+    uint32_t clear_bytes;  ///< outbound: of the IP packet before ESP
+  };
+  struct Outbox {
+    std::array<Outgoing, 256> packets;
+    uint32_t count = 0;
+  };
+
+  void admit(Packet& packet, Side side, bool joined);
+  void admit_fragment(Packet& packet, Side side);
+  Packet* join(Packet& packet, Side side, Reassembler& reassembler, uint32_t context);
+  void admit_clear(Packet& packet, Side side, bool joined);
+  void take_path_mtu(Packet& packet, const IcmpQuote& quote);
+  void look_up();
+  bool own(Packet& packet, Side side, SaIndex sa);
+  void start_inbound(const Pending& pending);
+  void start_outbound(const Pending& pending);
+  bool told_too_big(const Pending& pending, const SaIdentity& sa, uint16_t mtu_bytes);
+  void finish();
+  void finish_inbound_item(Working& working, const crypto::CryptoJob& job);
+  void finish_outbound_item(Working& working, const crypto::CryptoJob& job);
+  void join_inner(Packet& packet, SaIndex sa);
+  void deliver_inbound(Packet& packet, SaIndex sa);
+  void report(const InboundNews& news, const Working& working);
+  void send(Packet& packet, Side to, uint32_t mtu_bytes);
+  void send_fragments(Packet& packet, Side to, uint32_t mtu_bytes);
+  void put(Side to, const Outgoing& outgoing);
+  void flush(Side to);
+  void release_unproven_owners();
+  void audit(const Packet& packet, DropReason reason, SaIndex sa);
+  void drop_for_sa(const Packet& packet, Side side, DropReason reason, SaIndex sa);
+  Notice notice_about(const Packet& packet, shm::EventKind kind, SaIndex sa) const;
+
+  const PipelineOptions options_;
+  SaDatabase& database_;
+  PacketIo& io_;
+  ClassifyOptions classify_options_;
+  crypto::Engine engine_;
+  crypto::IvSource iv_source_;
+  /// Fragments from the network, and those we may trust: the host's and the decrypted ones. Apart,
+  /// so that a flood of the first leaves room for the second; what may be joined with what is told
+  /// apart by the context.
+  Reassembler access_fragments_;
+  Reassembler trusted_fragments_;
+  TokenBucket clear_bucket_;
+  TokenBucket icmp_bucket_;
+  std::vector<TokenBucket> audit_buckets_;
+  std::vector<uint32_t> audit_suppressed_;
+  uint64_t now_ms_ = 0;
+  uint16_t ip_identification_ = 0;
+  uint32_t fragment_identification_ = 0;
+
+  std::array<Pending, kPacketsMax> pending_;
+  uint32_t pending_count_ = 0;
+  std::array<Working, kPacketsMax> working_;
+  std::array<crypto::CryptoJob, kPacketsMax> jobs_;
+  uint32_t working_count_ = 0;
+  /// Joined datagrams of this call. A packet completes at most two: as it came, and deciphered.
+  std::array<Packet, 2 * kPacketsMax> joined_;
+  uint32_t joined_count_ = 0;
+  std::array<SaIndex, kPacketsMax> unproven_;
+  uint32_t unproven_count_ = 0;
+  Outbox outbox_[2];
+  WorkerCounters counters_;
+  NoticeRing notices_;
+};
+
+}  // namespace gmesp::ipsec

@@ -1,0 +1,205 @@
+// Pipeline, second half: from the finished crypto jobs to the wire, and the one door for drops.
+#include "dataplane/ipsec/byte_order.h"
+#include "dataplane/ipsec/fragmenter.h"
+#include "dataplane/ipsec/pipeline.h"
+#include "dataplane/ipsec/tcp_mss.h"
+
+namespace gmesp::ipsec {
+namespace {
+
+constexpr uint32_t kTcpHeaderBytes = 20;
+/// 65,535 bytes at the smallest MTU that is ever believed.
+constexpr uint32_t kFragmentsMax = 128;
+/// Contexts of access and host fragments come before those of the sets.
+constexpr uint32_t kFirstSetContext = 2;
+
+/// Dropping these is the normal course: no audit event, only the counter.
+bool is_silent(DropReason reason) {
+  return reason == DropReason::kNatKeepAlive || reason == DropReason::kDummyPacket ||
+         reason == DropReason::kPathMtuTaken || reason == DropReason::kShutDown;
+}
+
+}  // namespace
+
+void Pipeline::finish() {
+  if (working_count_ == 0) return;
+  engine_.process({jobs_.data(), working_count_});
+  counters_.add(Statistic::kEngineCalls);
+  counters_.add(Statistic::kEngineJobs, working_count_);
+  for (uint32_t i = 0; i < working_count_; ++i) {
+    if (working_[i].side == Side::kAccess)
+      finish_inbound_item(working_[i], jobs_[i]);
+    else
+      finish_outbound_item(working_[i], jobs_[i]);
+  }
+}
+
+void Pipeline::finish_inbound_item(Working& working, const crypto::CryptoJob& job) {
+  InboundNews news{};
+  const DropReason reason =
+      finish_inbound(database_, working.inbound, job, now_ms_, options_.inbound, news);
+  report(news, working);
+  if (reason != DropReason::kNone)
+    return drop_for_sa(*working.packet, Side::kAccess, reason, working.sa);
+  if (news.inner_fragment) return join_inner(*working.packet, working.sa);
+  deliver_inbound(*working.packet, working.sa);
+}
+
+/// A tunnel may carry fragments of the inner datagram (Linux cuts before it encapsulates): joined
+/// here with others of the same set only, and judged by the selectors when whole.
+void Pipeline::join_inner(Packet& packet, SaIndex sa) {
+  Packet* whole = join(packet, Side::kAccess, trusted_fragments_, kFirstSetContext + set_of(sa));
+  if (whole == nullptr) return;
+  DropReason reason = parse(*whole);
+  if (reason == DropReason::kNone) reason = check_inner(database_, sa, *whole);
+  if (reason != DropReason::kNone) return drop_for_sa(*whole, Side::kAccess, reason, sa);
+  deliver_inbound(*whole, sa);
+}
+
+void Pipeline::deliver_inbound(Packet& packet, SaIndex sa) {
+  const Layers& layers = packet.layers;
+  counters_.add(Statistic::kEspInPackets);
+  counters_.add(Statistic::kEspInBytes, layers.l3_bytes);
+  if (layers.protocol == kProtocolTcp) {
+    // What the UE announces bounds what the host sends; keep both directions below the overhead
+    // (R-2401-02).
+    const uint32_t headers = layers.l4_offset - layers.l3_offset;
+    const uint32_t inner_mtu = inner_mtu_bytes(database_.hot(sa).identity, layers.is_ipv4,
+                                               options_.access_mtu_bytes, headers);
+    if (inner_mtu > headers + kTcpHeaderBytes &&
+        clamp_mss(packet, static_cast<uint16_t>(inner_mtu - headers - kTcpHeaderBytes)))
+      counters_.add(Statistic::kMssLowered);
+  }
+  send(packet, Side::kHost, options_.host_mtu_bytes);
+}
+
+void Pipeline::report(const InboundNews& news, const Working& working) {
+  if (news.udp_on_tcp_sa) counters_.add(Statistic::kUdpOnTcpSa);
+  if (news.outer_source_changed) counters_.add(Statistic::kOuterSourceChanged);
+  const auto tell = [&](shm::EventKind kind) {
+    Notice notice = notice_about(*working.packet, kind, working.sa);
+    notice.value = working.inbound.outer_source_port;
+    notice.sequence = working.inbound.sequence;
+    notices_.push(notice);
+  };
+  if (news.first_packet) tell(shm::EventKind::kFirstInbound);
+  if (news.peer_port_learned) tell(shm::EventKind::kPeerPortLearned);
+  if (news.peer_port_changed) tell(shm::EventKind::kPeerPortChanged);
+}
+
+void Pipeline::finish_outbound_item(Working& working, const crypto::CryptoJob& job) {
+  Packet& packet = *working.packet;
+  const DropReason reason = finish_outbound(database_, working.sa, packet, job, now_ms_);
+  if (reason != DropReason::kNone) return drop_for_sa(packet, Side::kHost, reason, working.sa);
+  counters_.add(Statistic::kEspOutPackets);
+  counters_.add(Statistic::kEspOutBytes, working.clear_bytes);
+  send(packet, Side::kAccess, working.mtu_bytes);
+}
+
+void Pipeline::send(Packet& packet, Side to, uint32_t mtu_bytes) {
+  if (packet.layers.l3_bytes <= mtu_bytes)
+    return put(to, {packet.owner, packet.data, packet.length});
+  send_fragments(packet, to, mtu_bytes);
+}
+
+/// All fragments or none: a datagram of which some are missing only costs its receiver memory.
+void Pipeline::send_fragments(Packet& packet, Side to, uint32_t mtu_bytes) {
+  const Side from = to == Side::kHost ? Side::kAccess : Side::kHost;
+  std::array<Outgoing, kFragmentsMax> fragments;
+  const uint32_t count = fragment_count(packet, mtu_bytes);
+  if (count == 0 || count > kFragmentsMax) return drop(packet, from, DropReason::kTooBigForPath);
+  ++fragment_identification_;
+  for (uint32_t i = 0; i < count; ++i) {
+    Packet fragment{};
+    const bool allocated =
+        io_.allocate(kHeadroomBytes + packet.layers.l3_offset + mtu_bytes, fragment);
+    fragments[i] = {fragment.owner, nullptr, 0};
+    if (allocated &&
+        write_fragment(packet, mtu_bytes, i, fragment_identification_, kHeadroomBytes, fragment)) {
+      fragments[i] = {fragment.owner, fragment.data, fragment.length};
+      continue;
+    }
+    for (uint32_t made = 0; made < i + (allocated ? 1 : 0); ++made)
+      io_.release(fragments[made].owner);
+    return drop(packet, from, DropReason::kNoBuffer);
+  }
+  for (uint32_t i = 0; i < count; ++i) put(to, fragments[i]);
+  counters_.add(Statistic::kDatagramsCut);
+  counters_.add(Statistic::kFragmentsOut, count);
+  io_.release(packet.owner);
+}
+
+void Pipeline::put(Side to, const Outgoing& outgoing) {
+  Outbox& box = outbox_[static_cast<uint32_t>(to)];
+  if (box.count == box.packets.size()) flush(to);
+  box.packets[box.count++] = outgoing;
+}
+
+void Pipeline::flush(Side to) {
+  Outbox& box = outbox_[static_cast<uint32_t>(to)];
+  if (box.count == 0) return;
+  const uint32_t sent = io_.transmit(to, {box.packets.data(), box.count});
+  for (uint32_t i = sent; i < box.count; ++i) {
+    counters_.add(DropReason::kTransmitFull);
+    io_.release(box.packets[i].owner);
+  }
+  box.count = 0;
+}
+
+void Pipeline::drop(const Packet& packet, Side, DropReason reason) {
+  counters_.add(reason);
+  audit(packet, reason, kNoSa);
+  io_.release(packet.owner);
+}
+
+void Pipeline::drop_for_sa(const Packet& packet, Side, DropReason reason, SaIndex sa) {
+  counters_.add(reason);
+  audit(packet, reason, sa);
+  io_.release(packet.owner);
+}
+
+void Pipeline::audit(const Packet& packet, DropReason reason, SaIndex sa) {
+  if (is_silent(reason)) return;
+  const auto row = static_cast<uint32_t>(reason);
+  if (!audit_buckets_[row].take(now_ms_)) {
+    ++audit_suppressed_[row];
+    return counters_.add(Statistic::kAuditSuppressed);
+  }
+  Notice notice = notice_about(packet, shm::EventKind::kAudit, sa);
+  notice.reason = reason;
+  notice.suppressed = audit_suppressed_[row];
+  audit_suppressed_[row] = 0;
+  notices_.push(notice);
+}
+
+Notice Pipeline::notice_about(const Packet& packet, shm::EventKind kind, SaIndex sa) const {
+  Notice notice{};
+  notice.kind = kind;
+  notice.sa = sa;
+  notice.time_ms = now_ms_;
+  const Layers& layers = packet.layers;
+  notice.protocol = layers.protocol;
+  notice.source = layers.source;
+  notice.destination = layers.destination;
+  if (sa != kNoSa) {
+    // The packet may have been half taken apart; the SA says what it was.
+    const SaIdentity& identity = database_.hot(sa).identity;
+    const bool inbound = is_inbound(role_of(sa));
+    notice.spi = identity.spi;
+    notice.source_port = inbound ? identity.ue_port : identity.local_port;
+    notice.destination_port = inbound ? identity.local_port : identity.ue_port;
+    return notice;
+  }
+  if (!layers.is_ip || layers.is_fragment) return notice;
+  const uint8_t* l4 = packet.at(layers.l4_offset);
+  if (layers.protocol == kProtocolEsp && packet.l4_bytes() >= 8) {
+    notice.spi = load_be32(l4);
+    notice.sequence = load_be32(l4 + 4);
+  } else if (layers.protocol == kProtocolUdp || layers.protocol == kProtocolTcp) {
+    notice.source_port = load_be16(l4);
+    notice.destination_port = load_be16(l4 + 2);
+  }
+  return notice;
+}
+
+}  // namespace gmesp::ipsec

@@ -1,0 +1,226 @@
+#include "dataplane/ipsec/sa_memory.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <stdexcept>
+
+namespace gmesp::ipsec {
+namespace {
+
+constexpr mode_t kFileMode = 0600;
+
+constexpr uint64_t round_up(uint64_t value, uint64_t step) {
+  return (value + step - 1) / step * step;
+}
+
+/// Where the sections begin, in bytes from the start of the mapping, and where the last one ends.
+struct Sections {
+  uint64_t states;
+  uint64_t hot;
+  uint64_t keys;
+  uint64_t windows;
+  uint64_t end;
+};
+
+constexpr Sections sections(uint64_t sets, uint32_t window_packets) {
+  const bool has_windows = window_packets > kInlineWindowPackets;
+  constexpr uint64_t kInboundPerSet = 2;
+  Sections at{};
+  at.states = round_up(sizeof(SaMemoryHeader), alignof(SetState));
+  at.hot = at.states + sets * sizeof(SetState);
+  at.keys = at.hot + sets * kSasPerSet * sizeof(SaHot);
+  at.windows = at.keys + sets * sizeof(crypto::SaKeys);
+  at.end = at.windows;
+  if (has_windows)
+    at.end += sets * kInboundPerSet * window_words(window_packets) * sizeof(uint64_t);
+  return at;
+}
+
+/// FNV-1a over what makes two builds disagree about the same bytes.
+constexpr uint64_t layout_hash() {
+  const uint64_t numbers[] = {
+      SaMemoryHeader::kVersion,
+      sizeof(SaMemoryHeader),
+      sizeof(SetState),
+      offsetof(SetState, outer_local),
+      offsetof(SetState, commit),
+      offsetof(SetState, cookie),
+      sizeof(SaHot),
+      offsetof(SaHot, progress),
+      offsetof(SaIdentity, not_after_ms),
+      offsetof(SaIdentity, spi),
+      offsetof(SaIdentity, suite),
+      offsetof(SaIdentity, outer_ue_port),
+      offsetof(SaIdentity, outer_is_inner),
+      offsetof(SaProgress, packets),
+      offsetof(SaProgress, window),
+      sizeof(crypto::SaKeys),
+      offsetof(crypto::SaKeys, hmac_inner),
+      offsetof(crypto::SaKeys, cipher_key),
+  };
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const uint64_t number : numbers) hash = (hash ^ number) * 0x100000001b3;
+  return hash;
+}
+
+uint64_t clock_ms(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
+}
+
+}  // namespace
+
+SaMemory::SaMemory(const SaMemoryOptions& options)
+    : path_(options.path),
+      capacity_sets_(options.capacity_sets),
+      window_packets_(options.window_packets),
+      page_bytes_(static_cast<uint64_t>(sysconf(_SC_PAGESIZE))) {
+  try {
+    if (!path_.empty()) open_file();
+    bytes_ = round_up(sections(capacity_sets_, window_packets_).end, page_bytes_);
+    if (!path_.empty()) reserve_file();
+    map();
+    protect();
+    write_header();
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+SaMemory::~SaMemory() { release(); }
+
+/// Locks before it looks: only then does the content belong to nobody else.
+void SaMemory::open_file() {
+  const auto fail = [&](const std::string& why) {
+    if (file_ >= 0) close(file_);
+    file_ = -1;  // not ours: release() must not unlink it
+    throw std::runtime_error("SA memory " + path_ + ": " + why);
+  };
+  struct stat status {};
+  for (;;) {
+    file_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode);
+    if (file_ < 0) fail(std::strerror(errno));
+    if (flock(file_, LOCK_EX | LOCK_NB) != 0)
+      fail(errno == EWOULDBLOCK ? "in use by another process; give each gmespd its own file"
+                                : std::strerror(errno));
+    if (fstat(file_, &status) != 0) fail(std::strerror(errno));
+    if (status.st_nlink != 0) break;
+    close(file_);  // its last owner has just unlinked it
+  }
+  if (!S_ISREG(status.st_mode)) fail("not a regular file");
+  struct statfs file_system {};
+  if (fstatfs(file_, &file_system) != 0) fail(std::strerror(errno));
+  is_hugetlbfs_ = file_system.f_type == HUGETLBFS_MAGIC;
+  // Keys must never reach a disk (R-D-K2).
+  if (!is_hugetlbfs_ && file_system.f_type != TMPFS_MAGIC && file_system.f_type != RAMFS_MAGIC) {
+    if (status.st_size == 0) unlink(path_.c_str());
+    fail("not on tmpfs or hugetlbfs; /dev/shm usually is");
+  }
+  if (is_hugetlbfs_) page_bytes_ = static_cast<uint64_t>(file_system.f_bsize);
+  try {
+    if (status.st_size > 0) wipe_old_file(static_cast<uint64_t>(status.st_size));
+  } catch (const std::runtime_error& error) {
+    fail(error.what());
+  }
+  if (fchmod(file_, kFileMode) != 0) fail(std::strerror(errno));
+}
+
+/// What a process left behind that died: its keys go, its epoch is carried on.
+void SaMemory::wipe_old_file(uint64_t file_bytes) {
+  if (file_bytes < sizeof(SaMemoryHeader)) throw std::runtime_error("not an SA memory; remove it");
+  void* old = mmap(nullptr, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
+  if (old == MAP_FAILED) throw std::runtime_error(std::strerror(errno));
+  const auto* header = static_cast<const SaMemoryHeader*>(old);
+  // Zero: it died between reserving the space and writing the header.
+  const bool is_ours = header->magic == SaMemoryHeader::kMagic || header->magic == 0;
+  if (is_ours) {
+    old_epoch_ = header->epoch;
+    crypto::wipe({static_cast<uint8_t*>(old), file_bytes});
+  }
+  munmap(old, file_bytes);
+  if (!is_ours) throw std::runtime_error("not an SA memory; remove it");
+  if (ftruncate(file_, 0) != 0) throw std::runtime_error(std::strerror(errno));
+}
+
+/// Takes all space now: a page that is missing later would kill the process (SIGBUS).
+void SaMemory::reserve_file() {
+  const int error = posix_fallocate(file_, 0, static_cast<off_t>(bytes_));
+  if (error == 0) return;
+  throw std::runtime_error("SA memory " + path_ + ": no space for " + std::to_string(bytes_) +
+                           " bytes (" + std::to_string(capacity_sets_) +
+                           " sets): " + std::strerror(error));
+}
+
+void SaMemory::map() {
+  const int flags = path_.empty() ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+  void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, flags, file_, 0);
+  if (memory == MAP_FAILED)
+    throw std::runtime_error("SA memory " + path_ + ": cannot map " + std::to_string(bytes_) +
+                             " bytes: " + std::strerror(errno));
+  const Sections at = sections(capacity_sets_, window_packets_);
+  auto* base = static_cast<std::byte*>(memory);
+  header_ = static_cast<SaMemoryHeader*>(memory);
+  states_ = reinterpret_cast<SetState*>(base + at.states);
+  hot_ = reinterpret_cast<SaHot*>(base + at.hot);
+  keys_ = reinterpret_cast<crypto::SaKeys*>(base + at.keys);
+  if (at.end != at.windows) windows_ = reinterpret_cast<uint64_t*>(base + at.windows);
+}
+
+/// Keys stay out of core dumps, and out of swap where the limits allow.
+void SaMemory::protect() {
+  if (madvise(header_, bytes_, MADV_DONTDUMP) != 0)
+    throw std::runtime_error("SA memory " + path_ + ": cannot keep it out of core dumps: " +
+                             std::strerror(errno));
+  if (!is_hugetlbfs_) madvise(header_, bytes_, MADV_HUGEPAGE);
+  if (mlock(header_, bytes_) == 0) return;
+  rlimit limit{};
+  const int error = errno;
+  getrlimit(RLIMIT_MEMLOCK, &limit);
+  lock_failure_ = std::string("mlock of ") + std::to_string(bytes_) +
+                  " bytes: " + std::strerror(error) + " (RLIMIT_MEMLOCK is " +
+                  std::to_string(limit.rlim_cur) + ")";
+  // Locking would have touched every page; without it packets would meet the page faults.
+  madvise(header_, bytes_, MADV_POPULATE_WRITE);
+}
+
+void SaMemory::write_header() {
+  header_->layout_hash = layout_hash();
+  // The wall clock carries on where a clean stop removed the file.
+  header_->epoch = std::max(old_epoch_ + 1, clock_ms(CLOCK_REALTIME));
+  header_->created_ms = clock_ms(CLOCK_BOOTTIME);
+  std::ifstream boot_id("/proc/sys/kernel/random/boot_id");
+  boot_id.read(header_->boot_id.data(), 36);
+  header_->capacity_sets = capacity_sets_;
+  header_->window_packets = window_packets_;
+  header_->bytes = bytes_;
+  header_->magic = SaMemoryHeader::kMagic;
+}
+
+void SaMemory::release() {
+  if (header_ != nullptr) {
+    crypto::wipe({reinterpret_cast<uint8_t*>(keys_), capacity_sets_ * sizeof(crypto::SaKeys)});
+    munmap(header_, bytes_);
+    header_ = nullptr;
+  }
+  if (file_ >= 0) {
+    unlink(path_.c_str());
+    close(file_);
+    file_ = -1;
+  }
+}
+
+}  // namespace gmesp::ipsec

@@ -1,0 +1,97 @@
+// The mapping that SAs live in: a file on tmpfs or hugetlbfs that the next process can find, or
+// anonymous memory.
+//
+// Shape: a header, then one section each of SetState, SaHot (four per set), crypto::SaKeys and, if
+// the replay window is larger than what stands in SaHot, window words (two inbound SAs per set).
+// Indices and offsets only, no pointers.
+// Today every start makes a fresh memory: a file left by a process that died is wiped and made
+// anew, so that counters never restart under old keys (R-D-A2). Its epoch is carried on.
+// Keys: mode 0600, locked to one process (flock), kept out of core dumps and, where the limits
+// allow, out of swap; wiped and unlinked in the destructor.
+// Threading: none; see sa.h for who writes what. Errors: the constructor throws std::runtime_error
+// naming the file and what to do; lack of space is found then, not later.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "crypto/sa_keys.h"
+#include "dataplane/ipsec/replay_window.h"
+#include "dataplane/ipsec/sa.h"
+
+namespace gmesp::ipsec {
+
+struct SaMemoryOptions {
+  std::string path;  ///< empty: anonymous memory
+  uint32_t capacity_sets;
+  uint32_t window_packets;
+};
+
+/// First bytes of the mapping. What a process must compare before it believes the rest.
+struct SaMemoryHeader {
+  static constexpr uint64_t kMagic = 0x6d656d2d70736567;  // "gesp-mem"
+  static constexpr uint32_t kVersion = 1;
+
+  uint64_t magic;
+  uint64_t layout_hash;  ///< of kVersion and every size and offset of the records
+  uint64_t epoch;        ///< grows with every start
+  uint64_t created_ms;   ///< CLOCK_BOOTTIME
+  std::array<char, 40> boot_id;  ///< /proc/sys/kernel/random/boot_id: CLOCK_BOOTTIME values of
+                                 ///< another boot mean nothing
+  uint32_t capacity_sets;
+  uint32_t window_packets;
+  uint64_t bytes;  ///< of the whole mapping
+};
+
+class SaMemory {
+ public:
+  explicit SaMemory(const SaMemoryOptions& options);
+  ~SaMemory();
+  SaMemory(const SaMemory&) = delete;
+  SaMemory& operator=(const SaMemory&) = delete;
+
+  SetState& set_state(SetIndex set) const { return states_[set]; }
+  SaHot& hot(SaIndex sa) const { return hot_[sa]; }
+  crypto::SaKeys& keys(SetIndex set) const { return keys_[set]; }
+  /// The window_words(window_packets()) words of an inbound SA's replay window.
+  uint64_t* window(SaIndex sa) const {
+    if (windows_ == nullptr) return hot_[sa].progress.window.data();
+    const uint64_t row = uint64_t{set_of(sa)} * 2 + (role_of(sa) == shm::SaRole::kInUsPc ? 1 : 0);
+    return windows_ + row * window_words(window_packets_);
+  }
+
+  const SaMemoryHeader& header() const { return *header_; }
+  uint32_t capacity_sets() const { return capacity_sets_; }
+  uint32_t window_packets() const { return window_packets_; }
+  uint64_t bytes() const { return bytes_; }
+  /// Empty if the memory is locked against swapping; else why not, for the start-up log.
+  const std::string& lock_failure() const { return lock_failure_; }
+
+ private:
+  void open_file();
+  void wipe_old_file(uint64_t file_bytes);
+  void reserve_file();
+  void map();
+  void protect();
+  void write_header();
+  void release();
+
+  const std::string path_;
+  const uint32_t capacity_sets_;
+  const uint32_t window_packets_;
+  int file_ = -1;  ///< open and locked, or -1
+  uint64_t page_bytes_;
+  bool is_hugetlbfs_ = false;
+  uint64_t bytes_ = 0;
+  uint64_t old_epoch_ = 0;
+  SaMemoryHeader* header_ = nullptr;  ///< the start of the mapping
+  SetState* states_ = nullptr;
+  SaHot* hot_ = nullptr;
+  crypto::SaKeys* keys_ = nullptr;
+  uint64_t* windows_ = nullptr;  ///< null if windows stand in SaHot
+  std::string lock_failure_;
+};
+
+}  // namespace gmesp::ipsec

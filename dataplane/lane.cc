@@ -1,0 +1,149 @@
+#include "dataplane/lane.h"
+
+#include <rte_ethdev.h>
+#include <rte_pause.h>
+
+namespace gmesp::dataplane {
+namespace {
+
+using ipsec::DropReason;
+using ipsec::Outgoing;
+using ipsec::Packet;
+using ipsec::Side;
+
+Packet packet_of(rte_mbuf* mbuf) {
+  Packet packet;
+  packet.buffer = static_cast<uint8_t*>(mbuf->buf_addr);
+  packet.data = packet.buffer + mbuf->data_off;
+  packet.capacity = mbuf->buf_len;
+  packet.length = mbuf->data_len;
+  packet.owner = mbuf;
+  packet.l4_checksum_trusted =
+      (mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+  packet.layers = {};
+  return packet;
+}
+
+/// The frame may have moved and grown inside its buffer; everything the receiving driver said about
+/// it is void.
+void set_frame(rte_mbuf* mbuf, const Outgoing& outgoing) {
+  mbuf->data_off = static_cast<uint16_t>(outgoing.data - static_cast<uint8_t*>(mbuf->buf_addr));
+  mbuf->data_len = static_cast<uint16_t>(outgoing.length);
+  mbuf->pkt_len = outgoing.length;
+  mbuf->ol_flags = 0;
+}
+
+}  // namespace
+
+Worker::Lane::Lane(uint32_t pair, const PairQueues& queues, const ipsec::PipelineOptions& options,
+                   uint32_t burst_packets, ipsec::SaDatabase& database, Buffers& buffers,
+                   HandoffMatrix& handoffs)
+    : pair_(pair),
+      queues_(queues),
+      burst_packets_(static_cast<uint16_t>(std::min(burst_packets, kBurstMax))),
+      worker_(options.worker),
+      workers_(options.workers),
+      buffers_(buffers),
+      handoffs_(handoffs),
+      pipeline_(options, database, *this) {}
+
+uint32_t Worker::Lane::poll(uint64_t now_ms) {
+  Batch& access = batches_[static_cast<uint32_t>(Side::kAccess)];
+  Batch& host = batches_[static_cast<uint32_t>(Side::kHost)];
+  receive(Side::kAccess, access);
+  receive(Side::kHost, host);
+  const uint32_t received = access.count + host.count;
+  if (received != 0)
+    pipeline_.process({access.packets.data(), access.count}, {host.packets.data(), host.count},
+                      now_ms);
+  return received;
+}
+
+void Worker::Lane::receive(Side side, Batch& batch) {
+  batch.count = 0;
+  const auto at = static_cast<uint32_t>(side);
+  if (queues_.rx_queue[at] == PairQueues::kNone) return;
+  rte_mbuf* mbufs[kBurstMax];
+  const uint16_t count =
+      rte_eth_rx_burst(queues_.port[at], queues_.rx_queue[at], mbufs, burst_packets_);
+  constexpr uint16_t kAhead = 4;
+  for (uint16_t i = 0; i < count && i < kAhead; ++i)
+    rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
+  for (uint16_t i = 0; i < count; ++i) {
+    if (i + kAhead < count) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kAhead], void*));
+    add(mbufs[i], side, batch);
+  }
+}
+
+/// The core works on one contiguous frame with its VLAN tag in place; drivers that chain or strip
+/// are mended here.
+void Worker::Lane::add(rte_mbuf* mbuf, Side side, Batch& batch) {
+  if (mbuf->nb_segs > 1 && rte_pktmbuf_linearize(mbuf) != 0)
+    return pipeline_.drop(packet_of(mbuf), side, DropReason::kNoRoomInBuffer);
+  if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
+    rte_mbuf* original = mbuf;
+    if (rte_vlan_insert(&mbuf) != 0)
+      return pipeline_.drop(packet_of(original), side, DropReason::kNoRoomInBuffer);
+  }
+  batch.packets[batch.count++] = packet_of(mbuf);
+}
+
+void Worker::Lane::take(const ipsec::HandedOff& entry) {
+  Batch& batch = handed_off_[static_cast<uint32_t>(entry.side)];
+  batch.packets[batch.count++] = packet_of(static_cast<rte_mbuf*>(entry.owner));
+}
+
+bool Worker::Lane::full() const {
+  return handed_off_[0].count + handed_off_[1].count == ipsec::Pipeline::kPacketsMax;
+}
+
+void Worker::Lane::process_handed_off(uint64_t now_ms) {
+  Batch& access = handed_off_[static_cast<uint32_t>(Side::kAccess)];
+  Batch& host = handed_off_[static_cast<uint32_t>(Side::kHost)];
+  if (access.count + host.count == 0) return;
+  pipeline_.process({access.packets.data(), access.count}, {host.packets.data(), host.count},
+                    now_ms);
+  access.count = host.count = 0;
+}
+
+uint32_t Worker::Lane::transmit(Side side, std::span<const Outgoing> packets) {
+  const auto at = static_cast<uint32_t>(side);
+  rte_mbuf* mbufs[std::tuple_size_v<decltype(batches_[0].packets)> * 2];
+  const auto count = static_cast<uint16_t>(std::min(packets.size(), std::size(mbufs)));
+  for (uint16_t i = 0; i < count; ++i) {
+    mbufs[i] = static_cast<rte_mbuf*>(packets[i].owner);
+    set_frame(mbufs[i], packets[i]);
+  }
+  std::atomic_flag* lock = queues_.tx_lock[at];
+  if (lock != nullptr)
+    while (lock->test_and_set(std::memory_order_acquire)) rte_pause();
+  uint16_t sent = rte_eth_tx_burst(queues_.port[at], queues_.tx_queue[at], mbufs, count);
+  // A driver may take a burst in parts; what it refuses twice it has no room for.
+  if (sent < count)
+    sent += rte_eth_tx_burst(queues_.port[at], queues_.tx_queue[at], mbufs + sent, count - sent);
+  if (lock != nullptr) lock->clear(std::memory_order_release);
+  return sent;
+}
+
+bool Worker::Lane::allocate(uint32_t bytes, Packet& packet) {
+  rte_mempool* pool =
+      bytes <= rte_pktmbuf_data_room_size(buffers_.frames()) ? buffers_.frames() : buffers_.large();
+  if (bytes > rte_pktmbuf_data_room_size(pool)) return false;
+  rte_mbuf* mbuf = rte_pktmbuf_alloc(pool);
+  if (mbuf == nullptr) return false;
+  packet = packet_of(mbuf);
+  return true;
+}
+
+void Worker::Lane::release(void* owner) {
+  rte_pktmbuf_free(static_cast<rte_mbuf*>(owner));
+}
+
+bool Worker::Lane::hand_off(uint8_t worker, Side side, const Packet& packet) {
+  auto* mbuf = static_cast<rte_mbuf*>(packet.owner);
+  // parse() may have cut Ethernet padding off; the next worker starts from the same frame.
+  set_frame(mbuf, {packet.owner, packet.data, packet.length});
+  return handoffs_[worker_ * workers_ + worker]->push({mbuf, pair_, side});
+}
+
+}  // namespace gmesp::dataplane

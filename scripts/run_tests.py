@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Builds gmesp in every kind that must work and runs every check; called by scripts/test.
+
+Prints one line per step with its time; what a step printed is in build/logs/STEP.log, and is shown when the step
+fails. The last line is "N passed, N failed": GoogleTest cases count one each, every other check counts one.
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOGS = ROOT / "build" / "logs"
+GTEST_PASSED = re.compile(r"^\[  PASSED  \] (\d+) tests?\.", re.M)
+GTEST_FAILED = re.compile(r"^\[  FAILED  \] (\d+) tests?,", re.M)
+SHOWN_ON_FAILURE_LINES = 60
+
+# name: (folder, compiler, meson options). One configuration per kind; clang covers the sanitizers and the fuzzers,
+# so that both compilers see every file.
+BUILDS = {
+    "plain": ("build", {"CC": "gcc", "CXX": "g++"}, []),
+    "asan": ("build/asan", {"CC": "clang-14", "CXX": "clang++-14"},
+             ["-Dsanitize=address", "-Dfuzzers=true", "-Dbenchmarks=false"]),
+    "tsan": ("build/tsan", {"CC": "gcc", "CXX": "g++"}, ["-Dsanitize=thread", "-Dbenchmarks=false"]),
+}
+
+
+class Tally:
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+
+    def add(self, passed, failed):
+        self.passed += passed
+        self.failed += failed
+
+
+def run(name, command, env=None, count=None, tally=None, timeout_s=1800):
+    """Runs one step. `count(output, ok)` gives (passed, failed); by default the step itself counts one."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{name.replace(' ', '-')}.log"
+    started = time.monotonic()
+    print(f"  {name:<34}", end="", flush=True)
+    with open(log, "w", encoding="utf-8") as out:
+        try:
+            code = subprocess.run(command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=out,
+                                  stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                  timeout=timeout_s, check=False).returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+            out.write(f"\nstopped after {timeout_s} s\n")
+    ok = code == 0
+    output = log.read_text(encoding="utf-8", errors="replace")
+    passed, failed = count(output, ok) if count else ((1, 0) if ok else (0, 1))
+    if not ok and failed == 0:
+        failed = 1
+    tally.add(passed, failed)
+    seconds = time.monotonic() - started
+    print(f"{'ok' if ok else 'FAILED':<8}{passed:>5} passed {failed:>3} failed {seconds:>7.1f} s", flush=True)
+    if not ok:
+        print("\n".join("    | " + line for line in output.splitlines()[-SHOWN_ON_FAILURE_LINES:]))
+        print(f"    whole log: {log.relative_to(ROOT)}", flush=True)
+    return ok
+
+
+def count_meson_tests(folder):
+    def count(_, ok):
+        log = ROOT / folder / "meson-logs" / "testlog.json"
+        if not log.exists():
+            return (0, 1)
+        passed = failed = 0
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+            test = json.loads(line)
+            cases = sum(map(int, GTEST_PASSED.findall(test.get("stdout", ""))))
+            bad = sum(map(int, GTEST_FAILED.findall(test.get("stdout", ""))))
+            if test["result"] == "OK":
+                passed += cases or 1
+            else:
+                passed += cases
+                failed += bad or 1
+        return (passed, failed)
+    return count
+
+
+def build(kind, tally):
+    folder, env, options = BUILDS[kind]
+    if not (ROOT / folder / "build.ninja").exists():
+        ccache = {key: f"ccache {value}" for key, value in env.items()}
+        if not run(f"{kind} configure", ["meson", "setup", folder, *options], env=ccache, tally=tally):
+            return False
+    return run(f"{kind} build", ["ninja", "-C", folder], tally=tally, timeout_s=2400)
+
+
+def meson_tests(kind, tally, extra=()):
+    folder = BUILDS[kind][0]
+    env = {
+        "TSAN_OPTIONS": f"suppressions={ROOT}/tests/tsan.supp halt_on_error=1 second_deadlock_stack=1",
+        "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    (ROOT / folder / "meson-logs" / "testlog.json").unlink(missing_ok=True)
+    return run(f"{kind} tests", ["meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs", *extra],
+               env=env, count=count_meson_tests(folder), tally=tally, timeout_s=2400)
+
+
+def fuzz(seconds, tally):
+    folder = ROOT / BUILDS["asan"][0] / "tests" / "fuzz"
+    programs = sorted(path for path in folder.rglob("*_fuzz") if path.is_file() and os.access(path, os.X_OK))
+    if not programs:
+        tally.add(0, 1)
+        print("  fuzzers: none was built")
+        return
+    for program in programs:
+        run(f"fuzz {program.name}", [str(program), f"-max_total_time={seconds}", "-rss_limit_mb=4096",
+                                     "-print_final_stats=1", "-verbosity=0"], tally=tally)
+
+
+def steps(args, tally):
+    wanted = lambda name: not args.only or name in args.only
+    if wanted("tidy"):
+        run("tidy", ["/usr/bin/python3", "scripts/tidy.py"], tally=tally)
+        run("conformance table", ["/usr/bin/python3", "scripts/conformance.py", "--check"], tally=tally)
+    if wanted("plain") and build("plain", tally):
+        meson_tests("plain", tally)
+    if wanted("vectors"):
+        run("golden vectors", ["scripts/check-vectors", "tests/vectors/golden"], tally=tally)
+    if wanted("interop"):
+        interop = ["/usr/bin/python3", "tests/interop/kernel_matrix.py", "--build", "build"]
+        run("kernel peers", interop + ([] if args.full else ["--reduced"]), tally=tally)
+        run("demo", ["scripts/demo", "--no-build"], tally=tally)
+    if wanted("asan") and build("asan", tally):
+        meson_tests("asan", tally)
+        if wanted("fuzz"):
+            fuzz(args.fuzz_seconds, tally)
+    if wanted("tsan") and build("tsan", tally):
+        meson_tests("tsan", tally)
+
+
+def main():
+    names = ["tidy", "plain", "vectors", "interop", "asan", "fuzz", "tsan"]
+    parser = argparse.ArgumentParser(prog="scripts/test", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=names, help="run these steps only")
+    parser.add_argument("--full", action="store_true", help="the whole kernel matrix instead of the reduced one")
+    parser.add_argument("--ci", action="store_true", help="as CI runs it: reduced matrices, short fuzzing (default)")
+    parser.add_argument("--fuzz-seconds", type=int, default=15, metavar="S", help="per fuzzer (default 15)")
+    args = parser.parse_args()
+    tally = Tally()
+    started = time.monotonic()
+    try:
+        steps(args, tally)
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+        tally.add(0, 1)
+    print(f"took {time.monotonic() - started:.0f} s")
+    print(f"{tally.passed} passed, {tally.failed} failed")
+    return 0 if tally.failed == 0 and tally.passed > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
