@@ -92,7 +92,9 @@ def build(kind, tally):
         ccache = {key: f"ccache {value}" for key, value in env.items()}
         if not run(f"{kind} configure", ["meson", "setup", folder, *options], env=ccache, tally=tally):
             return False
-    return run(f"{kind} build", ["ninja", "-C", folder], tally=tally, timeout_s=2400)
+    # The cache serves any checkout of the same sources, wherever it stands.
+    shared = {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
+    return run(f"{kind} build", ["ninja", "-C", folder], env=shared, tally=tally, timeout_s=2400)
 
 
 def meson_tests(kind, tally, extra=()):

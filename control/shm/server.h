@@ -23,7 +23,7 @@ struct ServerOptions {
   std::string socket_path = "/run/gmesp/gmespd.sock";
   uint32_t socket_mode = 0600;
   /// Users besides root and our own that may connect (SO_PEERCRED); `socket_mode` must let them.
-  std::vector<uint32_t> allowed_uids;
+  std::vector<uint32_t> allowed_uids = {};
   uint32_t connections_max = 16;
   uint32_t command_slots = 4096;  ///< powers of two
   uint32_t completion_slots = 4096;

@@ -18,6 +18,7 @@ from pathlib import Path
 
 GMESPD, GMESPCTL = sys.argv[1], sys.argv[2]
 STARTED_WITHIN_S = 60
+TMPFS = "/dev/shm"  # SA memory must be on tmpfs or hugetlbfs
 
 CONFIG = """
 [instance]
@@ -85,7 +86,7 @@ class Daemon:
 
 @contextmanager
 def daemon(**settings):
-    with tempfile.TemporaryDirectory(prefix="gmespd-test-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gmespd-test-", dir=TMPFS) as folder:
         running = Daemon(folder, **settings)
         try:
             yield running.wait_until_up()
@@ -153,7 +154,7 @@ def test_a_lifetime_ends_with_nobody_connected():
 # Shows: R-D-K2
 def test_keys_are_nowhere_but_in_sa_memory():
     """No key in the log or the audit log; the SA file is private, and gone after a clean stop."""
-    with tempfile.TemporaryDirectory(prefix="gmespd-test-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gmespd-test-", dir=TMPFS) as folder:
         running = Daemon(folder).wait_until_up()
         key = bytes.fromhex("c0ffee00deadbeef") * 2
         running.ctl("sa", "add", sa_set(cipher_key=key.hex()))
@@ -171,7 +172,7 @@ def test_keys_are_nowhere_but_in_sa_memory():
 # Shows: R-C-03, R-D-A2
 def test_a_killed_gmespd_starts_again_without_its_sets():
     """After kill -9 the next gmespd takes socket and memory over; no set lives on with a counter started anew."""
-    with tempfile.TemporaryDirectory(prefix="gmespd-test-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gmespd-test-", dir=TMPFS) as folder:
         first = Daemon(folder).wait_until_up()
         first.ctl("sa", "add", sa_set())
         epoch = json.loads(first.ctl("info").stdout)["epoch"]
@@ -197,7 +198,7 @@ def test_a_second_gmespd_is_refused():
 def test_it_stops_cleanly():
     """SIGTERM and SIGINT end it with status 0 within seconds, socket and memory removed."""
     for how in (signal.SIGTERM, signal.SIGINT):
-        with tempfile.TemporaryDirectory(prefix="gmespd-test-") as folder:
+        with tempfile.TemporaryDirectory(prefix="gmespd-test-", dir=TMPFS) as folder:
             running = Daemon(folder).wait_until_up()
             assert running.stop(how) == 0, running.log_text()
             assert not (Path(folder) / "gmespd.sock").exists()
@@ -205,7 +206,7 @@ def test_it_stops_cleanly():
 
 def test_an_absent_device_is_named():
     """A device that is not there ends the start with the setting and the device in the message."""
-    with tempfile.TemporaryDirectory(prefix="gmespd-test-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gmespd-test-", dir=TMPFS) as folder:
         running = Daemon(folder, pair='access = "0000:ff:1f.7"\nhost = "net_null1,no-rx=1"')
         status = running.process.wait(timeout=STARTED_WITHIN_S)
         running.stop()
@@ -215,7 +216,7 @@ def test_an_absent_device_is_named():
 
 def test_a_wrong_configuration_changes_nothing():
     """Every error of the file is named at once, with line and key, and nothing starts."""
-    with tempfile.TemporaryDirectory(prefix="gmespd-test-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gmespd-test-", dir=TMPFS) as folder:
         config = Path(folder) / "bad.toml"
         config.write_text('[sa]\ncapacity_sets = 0\n[workers]\nidle = "nap"\n', encoding="utf-8")
         result = subprocess.run([GMESPD, "--config", str(config), "--check-config"], capture_output=True, text=True,

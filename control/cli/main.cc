@@ -1,0 +1,115 @@
+// gmespctl: what operators do with a running gmespd. Only the public C library is used.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+
+#include "control/cli/commands.h"
+#include "control/cli/connection.h"
+#include "control/cli/set_json.h"
+
+namespace gmesp::cli {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit status: 0 done; 1 gmespd refused, or a line of `sa load` failed; 2 wrong command line or "
+    "input;\n"
+    "3 no gmespd at the socket, or it does not answer. Times are seconds (s), sizes bytes (B).";
+
+/// Everything the command line can say; callbacks run the command and set `status`.
+struct Program {
+  CLI::App app{"Looks at and changes a running gmespd, the ESP data plane of a P-CSCF", "gmespctl"};
+  Common common{GMESP_DEFAULT_SOCKET, false};
+  std::string text;
+  std::vector<std::string> ids;
+  ListFilter filter;
+  bool flag = false;
+  int status = kDone;
+
+  Program() {
+    app.footer(kFooter);
+    app.require_subcommand(1);
+    app.fallthrough();
+    app.add_option("--socket", common.socket, "gmespd's control socket")->capture_default_str();
+    app.add_flag("--json", common.json, "machine-readable output");
+    add_sa_commands();
+    add_queries();
+  }
+
+  CLI::App* command(CLI::App& parent, const char* name, const char* what,
+                    std::function<void()> run) {
+    CLI::App* sub = parent.add_subcommand(name, what);
+    sub->callback(std::move(run));
+    sub->fallthrough();
+    return sub;
+  }
+
+  void add_sa_commands() {
+    CLI::App& sa = *app.add_subcommand("sa", "SA sets: the four SAs of one registration");
+    sa.require_subcommand(1);
+    sa.fallthrough();
+    command(sa, "add", "install one set", [this] { sa_add(common, text); })
+        ->add_option("OBJECT", text,
+                     "JSON object (control/cli/README.md), or - for standard input, "
+                     "where other users cannot see the keys")
+        ->required();
+    auto* load = command(sa, "load", "install many sets, one JSON object a line",
+                         [this] { status = sa_load(common, text, flag); });
+    load->add_option("FILE", text, "path, or - for standard input")->required();
+    load->add_flag("--keep-going", flag, "go on after a line that fails");
+    auto* list = command(sa, "list", "all live sets", [this] { sa_list(common, filter); });
+    list->add_option("--ue", filter.ue, "only sets of this UE address, inner or outer");
+    list->add_option("--spi", filter.spi, "only sets with this SPI on either side");
+    command(sa, "show", "one set with all counters", [this] { sa_show(common, text); })
+        ->add_option("ID", text, "as `sa list` shows it")
+        ->required();
+    command(sa, "del", "remove sets; done when nothing passes on them any more",
+            [this] { sa_del(common, ids); })
+        ->add_option("ID", ids, "as `sa list` shows it")
+        ->required();
+    command(sa, "flush", "remove every set", [this] {
+      sa_flush(common, flag);
+    })->add_flag("--yes", flag, "do not ask");
+  }
+
+  void add_queries() {
+    command(app, "stats", "totals", [this] { stats(common); });
+    command(app, "drops", "dropped packets by reason", [this] {
+      drops(common, flag);
+    })->add_flag("--all", flag, "reasons without a packet too");
+    command(app, "ports", "access and host ports", [this] { ports(common); });
+    command(app, "info", "version, capacity, engine", [this] { info(common); });
+    command(app, "watch", "events as they happen, until interrupted", [this] { watch(common); });
+    CLI::App& algorithm = *app.add_subcommand("algorithm", "which algorithms new sets may use");
+    algorithm.require_subcommand(1);
+    algorithm.fallthrough();
+    auto* withdraw = command(algorithm, "withdraw", "refuse it for new sets",
+                             [this] { change_algorithm(common, text, true, flag); });
+    withdraw->add_option("NAME", text, "hmac-md5-96, hmac-sha-1-96, null, aes-cbc or des-ede3-cbc")
+        ->required();
+    withdraw->add_flag("--remove-live", flag, "remove the live sets that use it, too");
+    command(algorithm, "restore", "allow it again",
+            [this] { change_algorithm(common, text, false, false); })
+        ->add_option("NAME", text, "as for withdraw")
+        ->required();
+  }
+};
+
+}  // namespace
+}  // namespace gmesp::cli
+
+int main(int argc, char** argv) {
+  using namespace gmesp::cli;
+  Program program;
+  try {
+    program.app.parse(argc, argv);
+    return program.status;
+  } catch (const CLI::ParseError& error) {
+    return program.app.exit(error) == 0 ? kDone : kUsage;
+  } catch (const InputError& error) {
+    std::fprintf(stderr, "gmespctl: %s\n", error.what());
+    return kUsage;
+  } catch (const Failure& failure) {
+    std::fprintf(stderr, "gmespctl: %s\n", failure.what());
+    return failure.status;
+  }
+}

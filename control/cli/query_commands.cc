@@ -1,0 +1,219 @@
+// gmespctl stats, drops, ports, info, watch, algorithm.
+#include <fmt/core.h>
+#include <poll.h>
+
+#include <array>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "control/cli/commands.h"
+#include "control/cli/connection.h"
+#include "control/cli/set_json.h"
+
+namespace gmesp::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+/// Rows of one kind until the last, by the library's getter.
+template <class Row, class Get, class Take>
+void each_row(const Connection& connection, Get get, Take take) {
+  Row row;
+  GMESP_INIT(&row);
+  for (uint64_t number = 0;; ++number) {
+    const int error = get(connection.get(), number, &row, Connection::kTimeoutMs);
+    if (error == GMESP_E_END) return;
+    connection.require(error, "query");
+    take(row);
+  }
+}
+
+struct EventName {
+  gmesp_event_kind kind;
+  const char* name;
+};
+constexpr EventName kEventNames[] = {
+    {GMESP_EVENT_PEER_PORT_LEARNED, "peer_port_learned"},
+    {GMESP_EVENT_PEER_PORT_CHANGED, "peer_port_changed"},
+    {GMESP_EVENT_FIRST_INBOUND, "first_inbound"},
+    {GMESP_EVENT_SEQUENCE_NEAR_END, "sequence_near_end"},
+    {GMESP_EVENT_SEQUENCE_END, "sequence_end"},
+    {GMESP_EVENT_SET_EXPIRED, "set_expired"},
+    {GMESP_EVENT_SET_REMOVED, "set_removed"},
+    {GMESP_EVENT_AUDIT, "audit"},
+    {GMESP_EVENT_PATH_MTU_LEARNED, "path_mtu_learned"},
+    {GMESP_EVENT_PORT_DOWN, "port_down"},
+    {GMESP_EVENT_PORT_UP, "port_up"},
+};
+
+const char* event_name(uint32_t kind) {
+  for (const EventName& event : kEventNames)
+    if (event.kind == kind) return event.name;
+  return "unknown";
+}
+
+ordered_json json_of(const gmesp_event& event, const std::vector<std::string>& reasons) {
+  ordered_json out = {{"event", event_name(event.kind)}, {"time_ms", event.time_ms}};
+  if (event.set_id != 0) {
+    out["id"] = id_text(event.set_id);
+    out["cookie"] = event.cookie;
+  }
+  if (event.kind == GMESP_EVENT_AUDIT) {
+    out["reason"] = event.reason < reasons.size() ? reasons[event.reason] : "unknown";
+    out["source"] = address_text(event.source);
+    out["source_port"] = event.source_port;
+    out["destination"] = address_text(event.destination);
+    out["destination_port"] = event.destination_port;
+    out["protocol"] = event.protocol;
+    out["spi"] = event.spi;
+    out["sequence"] = event.sequence;
+    out["suppressed"] = event.suppressed;
+  } else {
+    out["value"] = event.value;
+  }
+  return out;
+}
+
+void print_event(const ordered_json& event) {
+  std::string line;
+  for (const auto& [field, value] : event.items())
+    line += (line.empty() ? "" : " ") + field + "=" +
+            (value.is_string() ? value.get<std::string>() : value.dump());
+  fmt::print("{}\n", line);
+}
+
+}  // namespace
+
+void stats(const Common& common) {
+  const Connection connection(common.socket, GMESP_READER);
+  ordered_json rows = ordered_json::array();
+  each_row<gmesp_statistic>(connection, gmesp_dp_get_statistic, [&](const gmesp_statistic& row) {
+    rows.push_back(
+        {{"name", row.name}, {"value", row.value}, {"unit", row.unit}, {"text", row.text}});
+    if (!common.json)
+      fmt::print("{:<24} {:>14} {:<9} {}\n", row.name, row.value, row.unit, row.text);
+  });
+  if (common.json) fmt::print("{}\n", rows.dump());
+}
+
+void drops(const Common& common, bool all) {
+  const Connection connection(common.socket, GMESP_READER);
+  ordered_json rows = ordered_json::array();
+  uint64_t shown = 0;
+  each_row<gmesp_reason>(connection, gmesp_dp_get_reason, [&](const gmesp_reason& row) {
+    if (row.packets == 0 && !all) return;
+    ++shown;
+    rows.push_back(
+        {{"name", row.name}, {"packets", row.packets}, {"clause", row.clause}, {"text", row.text}});
+    if (!common.json)
+      fmt::print("{:>14} {:<28} {} ({})\n", row.packets, row.name, row.text, row.clause);
+  });
+  if (common.json)
+    fmt::print("{}\n", rows.dump());
+  else if (shown == 0)
+    fmt::print("no packet was dropped\n");
+}
+
+void ports(const Common& common) {
+  const Connection connection(common.socket, GMESP_READER);
+  ordered_json rows = ordered_json::array();
+  if (!common.json)
+    fmt::print("{:<9} {:<30} {:<5} {:>5} {:>6} {:>12} {:>12} {:>9} {:>9}\n", "port", "device",
+               "link", "mtu B", "queues", "rx packets", "tx packets", "rx missed", "tx full");
+  each_row<gmesp_port>(connection, gmesp_dp_get_port, [&](const gmesp_port& row) {
+    rows.push_back({{"name", row.name},
+                    {"role", row.role == 0 ? "access" : "host"},
+                    {"device", row.device},
+                    {"driver", row.driver},
+                    {"link_up", row.link_up != 0},
+                    {"mtu_bytes", row.mtu_bytes},
+                    {"queues", row.queues},
+                    {"speed_mbps", row.speed_mbps},
+                    {"rx_packets", row.rx_packets},
+                    {"rx_bytes", row.rx_bytes},
+                    {"rx_missed", row.rx_missed},
+                    {"rx_errors", row.rx_errors},
+                    {"tx_packets", row.tx_packets},
+                    {"tx_bytes", row.tx_bytes},
+                    {"tx_errors", row.tx_errors},
+                    {"tx_full", row.tx_full}});
+    if (!common.json)
+      fmt::print("{:<9} {:<30} {:<5} {:>5} {:>6} {:>12} {:>12} {:>9} {:>9}\n", row.name, row.device,
+                 row.link_up ? "up" : "down", row.mtu_bytes, row.queues, row.rx_packets,
+                 row.tx_packets, row.rx_missed, row.tx_full);
+  });
+  if (common.json) fmt::print("{}\n", rows.dump());
+}
+
+void info(const Common& common) {
+  const Connection connection(common.socket, GMESP_READER);
+  gmesp_info row;
+  GMESP_INIT(&row);
+  connection.require(gmesp_dp_get_info(connection.get(), &row, Connection::kTimeoutMs), "info");
+  const ordered_json out = {{"version", row.version},
+                            {"process_id", row.process_id},
+                            {"up_s", (gmesp_now_ms() - row.started_ms) / 1000},
+                            {"workers", row.workers},
+                            {"live_sets", row.live_sets},
+                            {"capacity_sets", row.capacity_sets},
+                            {"replay_window_packets", row.window_packets},
+                            {"epoch", row.epoch},
+                            {"engine", row.engine}};
+  if (common.json) return fmt::print("{}\n", out.dump());
+  for (const auto& [field, value] : out.items())
+    fmt::print("{:<22} {}\n", field, value.is_string() ? value.get<std::string>() : value.dump());
+}
+
+void watch(const Common& common) {
+  const Connection connection(common.socket, GMESP_READER, true);
+  std::vector<std::string> reasons;
+  each_row<gmesp_reason>(connection, gmesp_dp_get_reason,
+                         [&](const gmesp_reason& row) { reasons.emplace_back(row.name); });
+  gmesp_event event;
+  GMESP_INIT(&event);
+  gmesp_completion completion;
+  GMESP_INIT(&completion);
+  uint64_t lost = 0;
+  for (;;) {
+    const int error = gmesp_dp_poll_event(connection.get(), &event);
+    if (error == GMESP_OK) {
+      const ordered_json out = json_of(event, reasons);
+      if (common.json)
+        fmt::print("{}\n", out.dump());
+      else
+        print_event(out);
+      continue;
+    }
+    if (error != GMESP_E_AGAIN) connection.require(error, "watch");
+    if (const uint64_t now_lost = gmesp_dp_events_lost(connection.get()); now_lost != lost)
+      fmt::print(stderr, "{} events lost: this program was too slow\n",
+                 now_lost - std::exchange(lost, now_lost));
+    std::fflush(stdout);
+    gmesp_dp_poll_completion(connection.get(), &completion);
+    pollfd waiting = {gmesp_dp_fd(connection.get()), POLLIN, 0};
+    poll(&waiting, 1, 1000);
+  }
+}
+
+void change_algorithm(const Common& common, const std::string& name, bool withdraw,
+                      bool remove_live) {
+  const int integrity = integrity_number(name);
+  const int cipher = cipher_number(name);
+  if (integrity == 0 && cipher == 0)
+    throw InputError(
+        fmt::format("algorithm: found \"{}\", allowed \"hmac-md5-96\", \"hmac-sha-1-96\", "
+                    "\"null\", \"aes-cbc\", \"des-ede3-cbc\"",
+                    name));
+  const Connection connection(common.socket, GMESP_WRITER);
+  connection.require(
+      withdraw ? gmesp_dp_withdraw(connection.get(), integrity, cipher, remove_live ? 1 : 0,
+                                   Connection::kTimeoutMs)
+               : gmesp_dp_restore(connection.get(), integrity, cipher, Connection::kTimeoutMs),
+      name);
+  if (common.json)
+    fmt::print("{}\n", ordered_json{{"algorithm", name}, {"withdrawn", withdraw}}.dump());
+  else
+    fmt::print("{} {}\n", name, withdraw ? "withdrawn" : "restored");
+}
+
+}  // namespace gmesp::cli
