@@ -84,20 +84,20 @@ void visit_pair(Visitor& v, Config::Pair& pair) {
       "access", pair.access, device,
       "Towards the UEs: PCI address (\"0000:3b:00.0\") or DPDK device string, for example\n"
       "\"net_af_packet0,iface=eth1\" or \"net_memif0,socket=/run/gmesp/memif.sock\".\n"
-      "The kernel still sees the frames of a net_af_packet interface: give it no address and drop "
-      "its ingress\n(nft, netdev hook), or packets reach the host past gmespd.");
+      "The kernel still sees the frames of a net_af_packet interface: give it no address and drop\n"
+      "its ingress (nft, netdev hook), or packets reach the host past gmespd.");
   v.key("host", pair.host, device, "Towards the SIP proxy. A TAP is named by iface=.");
   v.key("access_mtu_bytes", pair.access_mtu_bytes, WholeNumber{1280, 9500},
         "Largest IP packet towards the UEs.");
-  v.key(
-      "host_mtu_bytes", pair.host_mtu_bytes, WholeNumber{1280, 9500, 1, 0},
-      "Largest IP packet towards the host. 0: access_mtu_bytes - 100, at least 1280, so that what "
-      "the host\nsends fits with ESP around it.");
+  v.key("host_mtu_bytes", pair.host_mtu_bytes, WholeNumber{1280, 9500, 1, 0},
+        "MTU of the host's interface. 0: access_mtu_bytes - 100, at least 1280, so that what the "
+        "host\n"
+        "sends fits with ESP around it.");
   v.key("promiscuous", pair.promiscuous, Boolean{},
         "Take every frame of the network, not only those to the port's own MAC.");
   v.key("share_mac", pair.share_mac, Boolean{},
-        "Give a TAP on the host side the access port's MAC; the host then answers ARP and ND with "
-        "the address\nthat the network sends to.");
+        "Give a TAP on the host side the access port's MAC; the host then answers ARP and ND with\n"
+        "the address that the network sends to.");
   v.key("queue_descriptors", pair.queue_descriptors, WholeNumber{64, 8192, 32},
         "Length of each receive and transmit queue.");
 }
@@ -112,10 +112,9 @@ void visit_machine(Visitor& v, Config& config) {
     v.key("count", workers.count, WholeNumber{0, 64}, "0: one per entry of cores, or one.");
     v.list("cores", workers.cores, WholeNumber{0, 1023},
            "CPU numbers, one per worker. Empty: from the highest CPU that gmespd may use down.");
-    v.key(
-        "idle", workers.idle, Choice<Config::Idle>{kIdleNames},
-        "With nothing to do: \"sleep\" (a shared machine), \"yield\", or \"poll\" (lowest latency, "
-        "the whole core).");
+    v.key("idle", workers.idle, Choice<Config::Idle>{kIdleNames},
+          "With nothing to do: \"sleep\" (a shared machine), \"yield\", or \"poll\" (lowest "
+          "latency,\nbut the whole core).");
     v.key("idle_sleep_us", workers.idle_sleep_us, WholeNumber{1, 10'000},
           "Length of one sleep. The kernel adds some 50 us.");
     v.key("idle_after_polls", workers.idle_after_polls, WholeNumber{1, 1'000'000},
@@ -160,7 +159,7 @@ void visit_security(Visitor& v, Config& config) {
           "Our UDP port for encapsulated ESP. 0: no UDP encapsulation.");
     v.key("follow_peer_port", nat.follow_peer_port, Boolean{},
           "When the NAT gives a UE a new port: follow it on an authenticated packet, or keep the "
-          "first and\nreport.");
+          "first\nand report.");
     v.key("tunnel_ttl", nat.tunnel_ttl, WholeNumber{1, 255}, "Of the outer header.");
     v.key("tunnel_dont_fragment", nat.tunnel_dont_fragment,
           Choice<Config::DontFragment>{kDontFragmentNames},

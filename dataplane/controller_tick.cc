@@ -83,8 +83,9 @@ void Controller::tell(const ipsec::Notice& notice) {
     event.role = static_cast<uint8_t>(ipsec::role_of(notice.sa));
     // The set may be gone since, or its slot be another's: then the event names no set.
     event.set_id = database_.live_set_id(ipsec::set_of(notice.sa), event.cookie);
-    if (event.set_id != 0 && notice.kind == EventKind::kPeerPortLearned)
-      database_.note_peer_port(event.set_id);
+    const bool tells_port =
+        notice.kind == EventKind::kPeerPortLearned || notice.kind == EventKind::kPeerPortChanged;
+    if (event.set_id != 0 && tells_port) database_.note_peer_port(event.set_id);
   }
   if (notice.kind == EventKind::kAudit) audit_log_.write(event);
   server_->publish(event);
@@ -92,10 +93,11 @@ void Controller::tell(const ipsec::Notice& notice) {
 
 /// RFC 4301 8.2: believed only if it names an SA of ours, and only to lower what we send; ages out.
 void Controller::learn_path_mtu(const ipsec::Notice& notice) {
-  const ipsec::SaIndex sa =
-      notice.spi != 0
-          ? database_.find_outbound_by_spi(notice.spi, notice.destination)
-          : database_.find_outbound_by_peer_port(notice.destination, notice.destination_port);
+  ipsec::SaIndex sa = ipsec::kNoSa;
+  if (notice.spi != 0) sa = database_.find_outbound_by_spi(notice.spi, notice.destination);
+  // Behind one NAT, SPIs may be equal (R-M-11), and routers may quote no more than the UDP header.
+  if (sa == ipsec::kNoSa)
+    sa = database_.find_outbound_by_peer_port(notice.destination, notice.destination_port);
   if (sa == ipsec::kNoSa || notice.value >= options_.access_mtu_bytes) {
     ++path_mtus_unmatched_;
     return;

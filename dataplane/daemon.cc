@@ -180,6 +180,8 @@ int run(const Config& config) {
 
   ipsec::SaDatabase database(database_options(config));
   withdraw_configured(config, database);
+  if (const std::string& failure = database.memory().lock_failure(); !failure.empty())
+    spdlog::warn("keys may be swapped out: {}", failure);
   AuditLog audit_log(config.log, config.instance.name);
   Buffers buffers(config.memory.packet_buffers, largest_mtu_bytes(config), kLargeBuffers,
                   config.fragments.datagram_bytes_max);

@@ -13,7 +13,8 @@ bool is_hex(char c) {
 }
 
 /// PACKET_MMAP: one packet queue pair per worker, and ring slots that hold a whole frame.
-std::string af_packet_arguments(const std::string& device, uint16_t queues, uint16_t mtu_bytes) {
+std::string af_packet_arguments(const std::string& device, uint16_t queues, uint16_t mtu_bytes,
+                                uint32_t joined_bytes_max) {
   std::string added;
   const std::string pairs = device_argument(device, "qpairs");
   // The kernel spreads flows over all pairs; one that no worker polls would swallow its flows.
@@ -28,14 +29,18 @@ std::string af_packet_arguments(const std::string& device, uint16_t queues, uint
   constexpr uint32_t kEthernetAndInnerTagBytes = 14 + 4;
   constexpr uint32_t kSlotBytesDefault = 2048;
   constexpr uint32_t kSlotAlignment = 16;
-  constexpr uint32_t kSlotsPerBlock = 4096 / kSlotAlignment;
+  constexpr uint32_t kPageBytes = 4096;
+  constexpr uint32_t kSlotsPerBlock = kPageBytes / kSlotAlignment;
   constexpr uint32_t kSlots = 512;
   static_assert(kSlots % kSlotsPerBlock == 0);
   const uint32_t needed = mtu_bytes + kEthernetAndInnerTagBytes + kSlotHeaderBytes;
   const bool chosen = !device_argument(device, "framesz").empty() ||
                       !device_argument(device, "blocksz").empty() ||
                       !device_argument(device, "framecnt").empty();
-  if (needed > kSlotBytesDefault && !chosen) {
+  if (joined_bytes_max / kPageBytes * kPageBytes > needed && !chosen) {
+    const uint32_t slot_bytes = joined_bytes_max / kPageBytes * kPageBytes;
+    added += fmt::format(",framesz={0},blocksz={0},framecnt={1}", slot_bytes, kSlots);
+  } else if (needed > kSlotBytesDefault && !chosen) {
     const uint32_t slot_bytes = (needed + kSlotAlignment - 1) / kSlotAlignment * kSlotAlignment;
     added += fmt::format(",framesz={},blocksz={},framecnt={}", slot_bytes,
                          slot_bytes * kSlotsPerBlock, kSlots);
@@ -75,12 +80,17 @@ std::string device_argument(std::string_view device, std::string_view name) {
   return "";
 }
 
-VirtualDevice virtual_device(const std::string& device, uint16_t queues, uint16_t mtu_bytes) {
+bool joins_fragments(const std::string& device) {
+  return device.starts_with("net_af_packet");
+}
+
+VirtualDevice virtual_device(const std::string& device, uint16_t queues, uint16_t mtu_bytes,
+                             uint32_t joined_bytes_max) {
   const size_t comma = device.find(',');
   VirtualDevice result{device.substr(0, comma), ""};
   if (comma != device.npos) result.arguments = device.substr(comma + 1);
-  if (device.starts_with("net_af_packet"))
-    result.arguments += af_packet_arguments(device, queues, mtu_bytes);
+  if (joins_fragments(device))
+    result.arguments += af_packet_arguments(device, queues, mtu_bytes, joined_bytes_max);
   return result;
 }
 

@@ -22,7 +22,12 @@ struct VirtualDevice {
   std::string name;       ///< "net_af_packet0"
   std::string arguments;  ///< "iface=eth1,qpairs=2"
 };
-/// Adds what an AF_PACKET device needs for this many queues and frames this large.
-VirtualDevice virtual_device(const std::string& device, uint16_t queues, uint16_t mtu_bytes);
+/// Adds what an AF_PACKET device needs for this many queues and frames this large, or for datagrams
+/// of about `joined_bytes_max` if that is more.
+VirtualDevice virtual_device(const std::string& device, uint16_t queues, uint16_t mtu_bytes,
+                             uint32_t joined_bytes_max = 0);
+/// DPDK 22.11's AF_PACKET driver has the kernel join IPv4 fragments before it gives them to us
+/// (PACKET_FANOUT_FLAG_DEFRAG): such a port receives whole datagrams and needs buffers for them.
+bool joins_fragments(const std::string& device);
 
 }  // namespace gmesp::dataplane

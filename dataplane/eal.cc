@@ -143,10 +143,10 @@ Eal::Eal(const EalPlan& plan) : driver_log_(std::make_unique<DriverLog>()) {
   take_complaints();
   if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0)
     throw std::runtime_error(
-        fmt::format("DPDK does not start: {}{} (memory.pages, "
-                    "memory.megabytes and workers.cores decide what it asks "
-                    "for)",
+        fmt::format("DPDK does not start: {}{} (memory.pages, memory.megabytes and workers.cores "
+                    "decide what it asks for)",
                     rte_strerror(rte_errno), take_complaints()));
+  spdlog::info("packet buffers in {}", plan.huge_pages ? "hugepages" : "ordinary pages");
 }
 
 Eal::~Eal() {

@@ -18,7 +18,7 @@ std::vector<std::string> disable_offloads(const std::string& interface);
 bool set_up(const std::string& interface);
 bool is_up_and_running(const std::string& interface);
 
-/// False if there is no such interface, it cannot, or we may not.
+/// What the kernel itself sends there; a device may take larger frames. False if it cannot be had.
 bool set_interface_mtu(const std::string& interface, uint32_t mtu_bytes);
 /// 0 if there is no such interface.
 uint32_t interface_mtu_bytes(const std::string& interface);

@@ -1,7 +1,5 @@
 #include "dataplane/pipeline_options.h"
 
-#include <algorithm>
-
 namespace gmesp::dataplane {
 namespace {
 
@@ -36,9 +34,7 @@ ipsec::PipelineOptions pipeline_options(const Config& config, uint32_t worker, u
   options.worker = static_cast<uint8_t>(worker);
   options.workers = static_cast<uint8_t>(workers);
   options.access_mtu_bytes = access_mtu_bytes;
-  // The host's own sending is bounded by its MTU; towards it a frame may be as large as the
-  // network's.
-  options.host_mtu_bytes = std::max(access_mtu_bytes, host_mtu_bytes);
+  options.host_mtu_bytes = host_mtu_bytes;
   options.encapsulation_port = config.nat.encapsulation_port;
   options.path_mtu_ipv4_min = config.path_mtu.minimum_ipv4_bytes;
   options.path_mtu_ipv6_min = config.path_mtu.minimum_ipv6_bytes;

@@ -110,7 +110,8 @@ void Port::attach() {
   } else {
     VirtualDevice virtual_one;
     try {
-      virtual_one = virtual_device(device, request_.queues, request_.mtu_bytes);
+      virtual_one =
+          virtual_device(device, request_.queues, request_.mtu_bytes, request_.joined_bytes_max);
     } catch (const std::runtime_error& error) {
       fail(error.what(), EINVAL);
     }
@@ -168,17 +169,17 @@ void Port::set_up_queues(rte_mempool* pool) {
 }
 
 /// Drivers that only carry bytes (ring, pcap, memif) know no MTU: what we asked for then holds. A
-/// TAP is ours, and its driver would stop at 1500; another kernel interface keeps the MTU it has.
+/// TAP is ours, but DPDK 22.11 takes no more than 1500 there; an interface that somebody else made
+/// keeps the MTU that it has.
 void Port::set_mtu() {
   mtu_bytes_ = request_.mtu_bytes;
-  if (!interface_.empty()) {
-    if (driver_ == kTapDriver) set_interface_mtu(interface_, mtu_bytes_);
-    const uint32_t kernel_bytes = interface_mtu_bytes(interface_);
-    mtu_bytes_ = static_cast<uint16_t>(std::min<uint32_t>(mtu_bytes_, kernel_bytes));
-  } else if (const int error = rte_eth_dev_set_mtu(id_, mtu_bytes_);
-             error != 0 && error != -ENOTSUP) {
-    rte_eth_dev_get_mtu(id_, &mtu_bytes_);
+  if (interface_.empty() || driver_ == kTapDriver) {
+    const int error = rte_eth_dev_set_mtu(id_, mtu_bytes_);
+    if (error != 0 && error != -ENOTSUP) rte_eth_dev_get_mtu(id_, &mtu_bytes_);
   }
+  if (!interface_.empty())
+    mtu_bytes_ =
+        static_cast<uint16_t>(std::min<uint32_t>(mtu_bytes_, interface_mtu_bytes(interface_)));
   if (mtu_bytes_ != request_.mtu_bytes)
     spdlog::warn("{}: {} has an MTU of {} bytes, not the {} of the configuration", name(), device(),
                  mtu_bytes_, request_.mtu_bytes);

@@ -26,6 +26,7 @@ struct PortRequest {
   uint16_t queues = 1;  ///< wanted: one per worker
   uint16_t queue_descriptors = 1024;
   uint16_t mtu_bytes = 1500;
+  uint32_t joined_bytes_max = 0;  ///< joins_fragments(device): datagrams up to about this size
   bool promiscuous = true;
 };
 

@@ -26,8 +26,8 @@ class PortPairs {
   std::vector<PairQueues> queues_of(uint32_t worker) const;
 
  private:
-  std::unique_ptr<Port> open(const Config::Pair& pair, size_t index, PortRole role,
-                             uint32_t workers, Buffers& buffers) const;
+  std::unique_ptr<Port> open(const Config& config, size_t index, PortRole role, uint32_t workers,
+                             Buffers& buffers) const;
 
   /// Access and host of pair 0, access and host of pair 1, ...
   std::vector<std::unique_ptr<Port>> ports_;

@@ -131,8 +131,8 @@ def steps(args, tally):
     if wanted("vectors"):
         run("golden vectors", ["scripts/check-vectors", "tests/vectors/golden"], tally=tally)
     if wanted("interop"):
-        interop = ["/usr/bin/python3", "tests/interop/kernel_matrix.py", "--build", "build"]
-        run("kernel peers", interop + ([] if args.full else ["--reduced"]), tally=tally)
+        interop = ["/usr/bin/python3", "tests/interop/kernel_matrix.py", "--build", "build", "--output", "build/interop"]
+        run("kernel peers", interop + (["--full"] if args.full else []), tally=tally)
         run("demo", ["scripts/demo", "--no-build"], tally=tally)
     if wanted("asan") and build("asan", tally):
         meson_tests("asan", tally)

@@ -40,6 +40,11 @@ class Connection {
   /// Throws unless `error` is GMESP_OK; `what` begins the message.
   void require(int error, const std::string& what) const;
 
+  /// Fetches a completion if there is one. Throws if the connection ended.
+  bool poll_completion(gmesp_completion& completion) const;
+  /// Waits for a completion. Throws if none comes in kTimeoutMs.
+  void next_completion(gmesp_completion& completion) const;
+
  private:
   gmesp_dp* dp_ = nullptr;
 };

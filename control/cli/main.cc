@@ -1,4 +1,8 @@
 // gmespctl: what operators do with a running gmespd. Only the public C library is used.
+#include <malloc.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
@@ -21,7 +25,9 @@ struct Program {
   Common common{GMESP_DEFAULT_SOCKET, false};
   std::string text;
   std::vector<std::string> ids;
+  AddOptions add_options;
   ListFilter filter;
+  uint64_t events_max = 0;
   bool flag = false;
   int status = kDone;
 
@@ -47,11 +53,7 @@ struct Program {
     CLI::App& sa = *app.add_subcommand("sa", "SA sets: the four SAs of one registration");
     sa.require_subcommand(1);
     sa.fallthrough();
-    command(sa, "add", "install one set", [this] { sa_add(common, text); })
-        ->add_option("OBJECT", text,
-                     "JSON object (control/cli/README.md), or - for standard input, "
-                     "where other users cannot see the keys")
-        ->required();
+    add_sa_add(sa);
     auto* load = command(sa, "load", "install many sets, one JSON object a line",
                          [this] { status = sa_load(common, text, flag); });
     load->add_option("FILE", text, "path, or - for standard input")->required();
@@ -63,12 +65,27 @@ struct Program {
         ->add_option("ID", text, "as `sa list` shows it")
         ->required();
     command(sa, "del", "remove sets; done when nothing passes on them any more",
-            [this] { sa_del(common, ids); })
+            [this] { status = sa_del(common, ids); })
         ->add_option("ID", ids, "as `sa list` shows it")
         ->required();
     command(sa, "flush", "remove every set", [this] {
       sa_flush(common, flag);
     })->add_flag("--yes", flag, "do not ask");
+  }
+
+  void add_sa_add(CLI::App& sa) {
+    auto* add = command(sa, "add", "install one set, given by a JSON object, by options, or both",
+                        [this] { sa_add(common, add_options); });
+    add->add_option("OBJECT", add_options.object,
+                    "JSON object (control/cli/README.md), or - for standard input");
+    add->add_option("--keys-file", add_options.keys_file,
+                    "file with the keys as a JSON object, or - for standard input: other users "
+                    "can see the keys of a command line");
+    for (const AddField& field : kAddFields)
+      add->add_option_function<std::string>(
+          field.option,
+          [this, &field](const std::string& value) { add_options.values[field.field] = value; },
+          field.help);
   }
 
   void add_queries() {
@@ -78,7 +95,9 @@ struct Program {
     })->add_flag("--all", flag, "reasons without a packet too");
     command(app, "ports", "access and host ports", [this] { ports(common); });
     command(app, "info", "version, capacity, engine", [this] { info(common); });
-    command(app, "watch", "events as they happen, until interrupted", [this] { watch(common); });
+    command(app, "watch", "events as they happen, until interrupted", [this] {
+      watch(common, events_max);
+    })->add_option("--count", events_max, "end after so many events");
     CLI::App& algorithm = *app.add_subcommand("algorithm", "which algorithms new sets may use");
     algorithm.require_subcommand(1);
     algorithm.fallthrough();
@@ -94,11 +113,22 @@ struct Program {
   }
 };
 
+/// Keys pass through this process (R-D-K2): no core dump, no debugger of the same user, and the C
+/// library overwrites memory when it is freed, that of the JSON parser too.
+void protect_keys() {
+  const rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
+  prctl(PR_SET_DUMPABLE, 0);
+  constexpr int kFreedByte = 0xa5;
+  mallopt(M_PERTURB, kFreedByte);
+}
+
 }  // namespace
 }  // namespace gmesp::cli
 
 int main(int argc, char** argv) {
   using namespace gmesp::cli;
+  protect_keys();
   Program program;
   try {
     program.app.parse(argc, argv);

@@ -2,9 +2,8 @@
 #include <fmt/core.h>
 #include <poll.h>
 
-#include <array>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "control/cli/commands.h"
 #include "control/cli/connection.h"
@@ -164,34 +163,36 @@ void info(const Common& common) {
     fmt::print("{:<22} {}\n", field, value.is_string() ? value.get<std::string>() : value.dump());
 }
 
-void watch(const Common& common) {
+void watch(const Common& common, uint64_t events_max) {
   const Connection connection(common.socket, GMESP_READER, true);
   std::vector<std::string> reasons;
   each_row<gmesp_reason>(connection, gmesp_dp_get_reason,
                          [&](const gmesp_reason& row) { reasons.emplace_back(row.name); });
+  const auto print = [&common](const ordered_json& event) {
+    if (common.json)
+      fmt::print("{}\n", event.dump());
+    else
+      print_event(event);
+  };
   gmesp_event event;
   GMESP_INIT(&event);
   gmesp_completion completion;
   GMESP_INIT(&completion);
   uint64_t lost = 0;
-  for (;;) {
+  for (uint64_t shown = 0;;) {
+    if (const uint64_t now_lost = gmesp_dp_events_lost(connection.get()); now_lost != lost)
+      print({{"event", "events_lost"}, {"value", now_lost - std::exchange(lost, now_lost)}});
     const int error = gmesp_dp_poll_event(connection.get(), &event);
     if (error == GMESP_OK) {
-      const ordered_json out = json_of(event, reasons);
-      if (common.json)
-        fmt::print("{}\n", out.dump());
-      else
-        print_event(out);
+      print(json_of(event, reasons));
+      if (++shown == events_max) return;
       continue;
     }
-    if (error != GMESP_E_AGAIN) connection.require(error, "watch");
-    if (const uint64_t now_lost = gmesp_dp_events_lost(connection.get()); now_lost != lost)
-      fmt::print(stderr, "{} events lost: this program was too slow\n",
-                 now_lost - std::exchange(lost, now_lost));
     std::fflush(stdout);
-    gmesp_dp_poll_completion(connection.get(), &completion);
-    pollfd waiting = {gmesp_dp_fd(connection.get()), POLLIN, 0};
-    poll(&waiting, 1, 1000);
+    if (error != GMESP_E_AGAIN) connection.require(error, "watch");
+    connection.poll_completion(completion);
+    pollfd readable{gmesp_dp_fd(connection.get()), POLLIN, 0};
+    poll(&readable, 1, -1);
   }
 }
 

@@ -1,10 +1,10 @@
 // gmespctl sa load: a file of sets, one JSON object a line, with as many installs under way as
 // gmespd takes.
 #include <fmt/core.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -16,10 +16,34 @@
 namespace gmesp::cli {
 namespace {
 
+/// Tells how far the load is: a line that renews itself for people, now and then one for logs.
+class Progress {
+ public:
+  void tell(uint64_t lines, uint64_t installed) {
+    if (lines % (is_terminal_ ? kTerminalEveryLines : kLogEveryLines) != 0) return;
+    fmt::print(stderr, "{}{} lines read, {} sets installed{}", is_terminal_ ? "\r" : "", lines,
+               installed, is_terminal_ ? "" : "\n");
+    is_line_open_ = is_terminal_;
+  }
+  /// Before anything else is printed.
+  void end_line() {
+    if (is_line_open_) fmt::print(stderr, "\n");
+    is_line_open_ = false;
+  }
+
+ private:
+  static constexpr uint64_t kTerminalEveryLines = 10'000;
+  static constexpr uint64_t kLogEveryLines = 100'000;
+  const bool is_terminal_ = isatty(STDERR_FILENO) != 0;
+  bool is_line_open_ = false;
+};
+
 class Loader {
  public:
   Loader(const Common& common, const std::string& path, bool keep_going)
-      : path_(path), keep_going_(keep_going), connection_(common.socket, GMESP_WRITER) {}
+      : path_(path), keep_going_(keep_going), connection_(common.socket, GMESP_WRITER) {
+    GMESP_INIT(&completion_);
+  }
 
   void load(std::istream& in) {
     for (std::string line; !stopped_ && std::getline(in, line);) {
@@ -27,10 +51,10 @@ class Loader {
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       submit(line);
       explicit_bzero(line.data(), line.size());
-      while (under_way_ >= gmesp_dp_depth(connection_.get())) wait_for_answers();
-      tell_progress();
+      progress_.tell(lines_, installed_);
     }
-    while (under_way_ > 0) wait_for_answers();
+    while (under_way_ > 0) wait_for_answer();
+    progress_.end_line();
   }
 
   uint64_t installed() const { return installed_; }
@@ -42,66 +66,48 @@ class Loader {
     try {
       set_from_json(line, set);
     } catch (const InputError& error) {
+      gmesp_sa_set_wipe(&set);
       return fail(lines_, error.what());
     }
+    // Answers are fetched by the handful, so that neither side wakes the other for each of them.
+    if (under_way_ >= gmesp_dp_depth(connection_.get())) take_answers();
     const int error = gmesp_dp_submit_install(connection_.get(), &set, lines_);
     gmesp_sa_set_wipe(&set);
     connection_.require(error, path_);
     ++under_way_;
-    take_answers();
   }
 
-  void wait_for_answers() {
-    const uint64_t before = under_way_;
-    take_answers();
-    if (under_way_ != before) return;
-    pollfd waiting = {gmesp_dp_fd(connection_.get()), POLLIN, 0};
-    if (poll(&waiting, 1, Connection::kTimeoutMs) == 0)
-      throw Failure(kNoConnection, "gmespd did not answer in 10 s");
-    take_answers();
-  }
-
+  /// Waits for one answer and takes all that are there.
   void take_answers() {
-    gmesp_completion completion;
-    GMESP_INIT(&completion);
-    for (;;) {
-      const int error = gmesp_dp_poll_completion(connection_.get(), &completion);
-      if (error == GMESP_E_AGAIN) {
-        arm();
-        return;
-      }
-      connection_.require(error, path_);
-      --under_way_;
-      if (completion.error == GMESP_OK)
-        ++installed_;
-      else
-        fail(completion.tag, failure_text("install", completion.error, completion.detail));
-    }
+    wait_for_answer();
+    while (under_way_ > 0 && connection_.poll_completion(completion_)) count_answer();
   }
 
-  /// gmesp.h: the descriptor is armed when both polls have said "again".
-  void arm() {
-    gmesp_event event;
-    GMESP_INIT(&event);
-    while (gmesp_dp_poll_event(connection_.get(), &event) == GMESP_OK) {
-    }
+  void wait_for_answer() {
+    connection_.next_completion(completion_);
+    count_answer();
+  }
+
+  void count_answer() {
+    --under_way_;
+    if (completion_.error == GMESP_OK)
+      ++installed_;
+    else
+      fail(completion_.tag, failure_text("install", completion_.error, completion_.detail));
   }
 
   void fail(uint64_t line, const std::string& text) {
     ++failed_;
+    progress_.end_line();
     fmt::print(stderr, "{}:{}: {}\n", path_, line, text);
     stopped_ = !keep_going_;
-  }
-
-  void tell_progress() {
-    constexpr uint64_t kEveryLines = 100'000;
-    if (lines_ % kEveryLines == 0)
-      fmt::print(stderr, "{} lines read, {} sets installed\n", lines_, installed_);
   }
 
   const std::string path_;
   const bool keep_going_;
   Connection connection_;
+  Progress progress_;
+  gmesp_completion completion_;
   uint64_t lines_ = 0;
   uint64_t under_way_ = 0;
   uint64_t installed_ = 0;
@@ -115,7 +121,7 @@ int sa_load(const Common& common, const std::string& path, bool keep_going) {
   std::ifstream file;
   if (path != "-") {
     file.open(path);
-    if (!file) throw InputError(fmt::format("{}: cannot be read", path));
+    if (!file) throw InputError(fmt::format("{}: {}", path, std::strerror(errno)));
   }
   Loader loader(common, path, keep_going);
   const uint64_t started_ms = gmesp_now_ms();

@@ -61,6 +61,8 @@ class Fields {
   uint64_t number(const char* field, uint64_t least, uint64_t most) {
     const std::string allowed = fmt::format("a whole number, {} to {}", least, most);
     const json& value = at(field, allowed);
+    // A key that stands in the wrong place must not be echoed.
+    if (!value.is_number()) fail(field, value.type_name(), allowed);
     if (!value.is_number_unsigned()) fail(field, value.dump(), allowed);
     const auto number = value.get<uint64_t>();
     if (number < least || number > most) fail(field, std::to_string(number), allowed);

@@ -1,7 +1,7 @@
 // The one table of reasons: a packet that is not delivered leaves by exactly one of these rows.
 //
-// Each row: enumerator, counter name, clause, audit text. Add at the end of a group; names are what operators read in
-// `gmespctl drops`.
+// Each row: enumerator, counter name, clause, audit text. Add at the end of a group; names are what
+// operators read in `gmespctl drops`.
 #pragma once
 
 #include <cstdint>

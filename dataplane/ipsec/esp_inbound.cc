@@ -187,8 +187,6 @@ DropReason judge_inner(const SaIdentity& identity, Packet& packet) {
   const uint8_t* l4 = packet.at(layers.l4_offset);
   if (load_be16(l4) != identity.ue_port || load_be16(l4 + 2) != identity.local_port)
     return DropReason::kSelectorPort;
-  // R-D-X2: what a device said of the outer packet says nothing about this one.
-  packet.l4_checksum_trusted = false;
   return l4_checksum_good(packet, packet.l4_bytes()) ? DropReason::kNone
                                                      : DropReason::kInnerChecksumBad;
 }
@@ -203,6 +201,8 @@ DropReason strip(SaDatabase& database, const InboundItem& item, const crypto::Cr
   const DropReason reason = hot.identity.mode == shm::Mode::kTransport
                                 ? strip_transport(packet, payload)
                                 : strip_tunnel(packet, payload);
+  // R-D-X2: what a device said of the outer packet says nothing about this one.
+  packet.l4_checksum_trusted = false;
   if (reason != DropReason::kNone || !packet.layers.is_fragment) return reason;
   // Only tunnels get here: whole datagrams alone come to ESP (R-2406-12).
   news.inner_fragment = addresses_match(hot.identity, packet.layers);
@@ -216,6 +216,8 @@ DropReason prepare_inbound(const SaDatabase& database, InboundItem& item, uint64
   SaHot& hot = database.hot(item.sa);
   const SaIdentity& identity = hot.identity;
   const uint32_t esp_bytes = esp_packet_bytes(item);
+  uint8_t* esp = item.packet->at(item.esp_offset);
+  item.sequence = esp_bytes < kEspHeaderBytes ? 0 : load_be32(esp + kEspSequenceAt);
   if (const DropReason reason = check_lengths(identity.suite, esp_bytes);
       reason != DropReason::kNone)
     return dropped(hot.progress, reason);
@@ -224,8 +226,6 @@ DropReason prepare_inbound(const SaDatabase& database, InboundItem& item, uint64
   if (item.encapsulated != (identity.mode == shm::Mode::kUdpEncapsulatedTunnel))
     return dropped(hot.progress, DropReason::kEncapsulationMismatch);
 
-  uint8_t* esp = item.packet->at(item.esp_offset);
-  item.sequence = load_be32(esp + kEspSequenceAt);
   if (const ReplayVerdict verdict = window_of(database, item.sa).check(item.sequence);
       verdict != ReplayVerdict::kFresh) {
     add(hot.progress.replays, 1u);
@@ -233,9 +233,11 @@ DropReason prepare_inbound(const SaDatabase& database, InboundItem& item, uint64
   }
   const crypto::SaKeys& keys = database.keys(item.sa);
   prefetch_keys(keys, identity.suite.cipher, crypto::Direction::kInbound);
-  job = {&keys,          esp,
+  job = {&keys,
+         esp,
          esp_bytes - crypto::kIcvBytes,
-         identity.suite, crypto::Direction::kInbound,
+         identity.suite,
+         crypto::Direction::kInbound,
          crypto::JobStatus::kPending};
   return DropReason::kNone;
 }

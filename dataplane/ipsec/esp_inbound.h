@@ -29,7 +29,7 @@ struct InboundItem {
   uint16_t esp_offset;         ///< of the SPI
   bool encapsulated;           ///< came in UDP on the encapsulation port
   uint16_t outer_source_port;  ///< encapsulated: where it came from
-  uint32_t sequence;           ///< set by prepare_inbound()
+  uint32_t sequence;           ///< set by prepare_inbound(), on drops too; 0: too short for one
 };
 
 /// What finish found out beside the packet, for events and statistics. Valid on drops too.
@@ -60,9 +60,9 @@ DropReason prepare_inbound(const SaDatabase& database, InboundItem& item, uint64
 DropReason finish_inbound(SaDatabase& database, InboundItem& item, const crypto::CryptoJob& job,
                           uint64_t now_ms, const InboundOptions& options, InboundNews& news);
 
-/// What finish_inbound() does last: protocol, addresses and ports against the SA, TCP or UDP header,
-/// bytes behind the UDP datagram cut off (RFC 4303 2.7), checksum. For a packet that was joined from
-/// inner fragments and parsed; counts its bytes or its drop.
+/// What finish_inbound() does last: protocol, addresses and ports against the SA, TCP or UDP
+/// header, bytes behind the UDP datagram cut off (RFC 4303 2.7), checksum. For a packet that was
+/// joined from inner fragments and parsed; counts its bytes or its drop.
 DropReason check_inner(SaDatabase& database, SaIndex sa, Packet& packet);
 
 }  // namespace gmesp::ipsec

@@ -18,7 +18,9 @@ constexpr uint64_t kMsPerSecond = 1000;
 constexpr uint32_t kIpLengthMax = UINT16_MAX;
 constexpr uint8_t kDscpMask = 0xfc;
 
-bool is_tunnel(const SaIdentity& sa) { return sa.mode == shm::Mode::kUdpEncapsulatedTunnel; }
+bool is_tunnel(const SaIdentity& sa) {
+  return sa.mode == shm::Mode::kUdpEncapsulatedTunnel;
+}
 
 /// How the packet changes: `front_bytes` are added at `front_at`, and the payload gets padding,
 /// trailer and ICV behind it.
@@ -103,8 +105,7 @@ struct Inherited {
 Inherited inherited_from(const uint8_t* ip, bool is_ipv4, const OutboundOptions& options) {
   Inherited inherited{};
   inherited.traffic_class = traffic_class_of(ip, is_ipv4);
-  if (!options.outer_dscp_copied)
-    inherited.traffic_class &= static_cast<uint8_t>(~kDscpMask);
+  if (!options.outer_dscp_copied) inherited.traffic_class &= static_cast<uint8_t>(~kDscpMask);
   switch (options.dont_fragment) {
     case DontFragment::kSet:
       inherited.dont_fragment = true;
@@ -140,8 +141,7 @@ void write_outer_ipv6(uint8_t* ip, const Layers& layers, const Inherited& inheri
   constexpr uint32_t kVersion = 6u << 28;
   constexpr uint32_t kHopLimitAt = 7;
   store_be32(ip, kVersion | uint32_t{inherited.traffic_class} << 20);
-  store_be16(ip + kIpv6PayloadLengthAt,
-             static_cast<uint16_t>(layers.l3_bytes - kIpv6HeaderBytes));
+  store_be16(ip + kIpv6PayloadLengthAt, static_cast<uint16_t>(layers.l3_bytes - kIpv6HeaderBytes));
   ip[kIpv6NextHeaderAt] = kProtocolUdp;
   ip[kHopLimitAt] = hop_limit;
   std::memcpy(ip + kIpv6SourceAt, layers.source.bytes.data(), 16);
@@ -210,13 +210,11 @@ DropReason prepare_outbound(SaDatabase& database, SaIndex sa, Packet& packet, ui
   }
   const crypto::SaKeys& keys = database.keys(sa);
   prefetch_keys(keys, identity.suite.cipher, crypto::Direction::kOutbound);
-  news.udp_on_tcp_sa =
-      layers.protocol == kProtocolUdp && role_of(sa) == shm::SaRole::kOutPsUc;
+  news.udp_on_tcp_sa = layers.protocol == kProtocolUdp && role_of(sa) == shm::SaRole::kOutPsUc;
   add(hot.progress.bytes, uint64_t{layers.l3_bytes});
 
   const uint8_t clear_protocol = layers.protocol;
-  const Inherited inherited =
-      inherited_from(packet.at(layers.l3_offset), layers.is_ipv4, options);
+  const Inherited inherited = inherited_from(packet.at(layers.l3_offset), layers.is_ipv4, options);
   packet.data -= growth.front_bytes;
   std::memmove(packet.data, packet.data + growth.front_bytes, growth.front_at);
   packet.length += growth.front_bytes + growth.back_bytes();
@@ -239,8 +237,7 @@ DropReason prepare_outbound(SaDatabase& database, SaIndex sa, Packet& packet, ui
   }
 
   store_be32(esp, identity.spi);
-  store_be32(esp + kEspSequenceAt,
-             take_sequence(hot.progress, options.near_end_sequence, news));
+  store_be32(esp + kEspSequenceAt, take_sequence(hot.progress, options.near_end_sequence, news));
   iv_source.fill(esp + kEspHeaderBytes, head_bytes - kEspHeaderBytes);
   write_trailer(esp + head_bytes + growth.payload_bytes, growth.pad_bytes, next_header);
   job = {&keys,
@@ -262,7 +259,8 @@ DropReason finish_outbound(SaDatabase& database, SaIndex sa, Packet& packet,
   // RFC 3948 2.1: zero over IPv4; over IPv6 a receiver may insist on one (RFC 8200 8.1), as Linux
   // does.
   const Layers& layers = packet.layers;
-  if (layers.protocol == kProtocolUdp && !layers.is_ipv4) set_l4_checksum(packet, packet.l4_bytes());
+  if (layers.protocol == kProtocolUdp && !layers.is_ipv4)
+    set_l4_checksum(packet, packet.l4_bytes());
   progress.last_use_s.store(static_cast<uint32_t>(now_ms / kMsPerSecond),
                             std::memory_order_relaxed);
   add(progress.packets, uint64_t{1});

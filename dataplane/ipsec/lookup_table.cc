@@ -9,7 +9,7 @@
 namespace gmesp::ipsec {
 
 LookupTable::LookupTable(uint32_t keys_max)
-    : bucket_mask_(std::bit_ceil(std::max(2u, keys_max / (kBucketEntries / 2))) - 1) {
+    : bucket_mask_(std::bit_ceil(std::max(2u, keys_max / kKeysPerBucketMax + 1)) - 1) {
   // Zero bytes are free entries. Huge pages, since each look-up of many SAs is a TLB miss else.
   void* memory = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
@@ -17,7 +17,9 @@ LookupTable::LookupTable(uint32_t keys_max)
   buckets_ = {static_cast<Bucket*>(memory), Unmap{bytes()}};
 }
 
-void LookupTable::Unmap::operator()(Bucket* buckets) const { munmap(buckets, bytes); }
+void LookupTable::Unmap::operator()(Bucket* buckets) const {
+  munmap(buckets, bytes);
+}
 
 uint32_t LookupTable::room(uint64_t hash) const {
   return 2 * kBucketEntries - used(first_bucket(hash)) - used(second_bucket(hash));
@@ -43,10 +45,9 @@ bool LookupTable::erase(uint64_t hash, SaIndex sa) {
 }
 
 uint32_t LookupTable::used(const Bucket& bucket) {
-  return static_cast<uint32_t>(
-      std::count_if(bucket.entries.begin(), bucket.entries.end(), [](const auto& slot) {
-        return !is_free(slot.load(std::memory_order_relaxed));
-      }));
+  return static_cast<uint32_t>(std::count_if(
+      bucket.entries.begin(), bucket.entries.end(),
+      [](const auto& slot) { return !is_free(slot.load(std::memory_order_relaxed)); }));
 }
 
 /// Entries are whole at any moment: each is stored as one word. The count in the last entry stays.

@@ -5,9 +5,9 @@
 // buckets. It goes into the first unless that is nearly full and the second is emptier, and never
 // moves, so a reader can miss nothing that stands still. The last entry of a bucket also counts
 // the keys that were sent on to their second bucket, so that a look-up without success reads one
-// line as a rule. At the load it is made for (half), 5 % of the keys stand in their second bucket
-// after a first filling, 16 % after long turnover; that both buckets of a key are full was never
-// seen in 10^7 turnovers at full load.
+// line as a rule. At the load it is made for (three eighths), one key in seven stands in its second
+// bucket after long turnover; in 3 * 10^7 simulated turnovers no key found fewer than two free
+// entries (at half load one in 10^6 did).
 //
 // Threading: insert() and erase() by one thread; the others by any, at any time. The caller keeps
 // what an index names alive while a reader may have found it (grace periods).
@@ -30,7 +30,7 @@ class LookupTable {
   /// Indices take 24 bits, for the SAs of four million sets.
   static constexpr SaIndex kIndexMax = (1u << 24) - 2;
 
-  /// For up to `keys_max` keys at half load. Throws std::bad_alloc.
+  /// For up to `keys_max` keys. Throws std::bad_alloc.
   explicit LookupTable(uint32_t keys_max);
 
   /// The free entries in both buckets of `hash`.
@@ -64,9 +64,10 @@ class LookupTable {
   static constexpr uint32_t kSentOnMax = 255;
   static constexpr uint32_t kIndexMask = (1u << kSentOnShift) - 1;
   static constexpr uint32_t kLast = kBucketEntries - 1;
+  static constexpr uint32_t kKeysPerBucketMax = 3;
   /// Up to this many entries a key goes into its first bucket without a look at the second. Tried
-  /// out: at 7 both buckets are full now and then, at 5 twice as many keys are sent on.
-  static constexpr uint32_t kFirstBucketEntries = 6;
+  /// out: at 6 both buckets run full now and then, at 4 twice as many keys are sent on.
+  static constexpr uint32_t kFirstBucketEntries = 5;
 
   struct alignas(64) Bucket {
     std::array<std::atomic<uint64_t>, kBucketEntries> entries;

@@ -39,8 +39,8 @@ class PeerIndex {
 
   const SaMemory& memory_;
   KeyedHash hash_;
-  HashChains by_spi_;   ///< 2 * set, and 1 more for the SA to port_us
-  HashChains by_port_;  ///< set
+  HashChains by_spi_;            ///< 2 * set, and 1 more for the SA to port_us
+  HashChains by_port_;           ///< set
   std::vector<uint16_t> ports_;  ///< under which each set stands in by_port_; 0: it does not
 };
 

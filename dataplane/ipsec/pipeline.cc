@@ -72,7 +72,7 @@ void Pipeline::expire(uint64_t now_ms) {
   if (overdue == 0) return;
   now_ms_ = now_ms;
   counters_.add(DropReason::kFragmentTimeout, overdue);
-  audit(Packet{}, DropReason::kFragmentTimeout, kNoSa);
+  audit(Packet{}, DropReason::kFragmentTimeout, kNoSa, 0);
 }
 
 /// Parses and classifies; ESP work is queued with its bucket on the way into the cache, the rest
@@ -90,7 +90,7 @@ void Pipeline::admit(Packet& packet, Side side, bool joined) {
     case Route::kDrop:
       return drop(packet, side, verdict.reason);
     case Route::kClear:
-      return admit_clear(packet, side, joined);
+      return admit_clear(packet, side);
     case Route::kFragment:
       return admit_fragment(packet, side);
     case Route::kPathMtu:
@@ -162,17 +162,15 @@ Packet* Pipeline::join(Packet& packet, Side side, Reassembler& reassembler, uint
   return &whole;
 }
 
-void Pipeline::admit_clear(Packet& packet, Side side, bool joined) {
+void Pipeline::admit_clear(Packet& packet, Side side) {
   if (side == Side::kHost) {
     counters_.add(Statistic::kClearOutPackets);
-    return joined ? send(packet, Side::kAccess, options_.access_mtu_bytes)
-                  : put(Side::kAccess, {packet.owner, packet.data, packet.length});
+    return send(packet, Side::kAccess, options_.access_mtu_bytes);
   }
   if (options_.clear_packets_per_second != 0 && !clear_bucket_.take(now_ms_))
     return drop(packet, side, DropReason::kClearRateLimited);
   counters_.add(Statistic::kClearInPackets);
-  if (joined) return send(packet, Side::kHost, options_.host_mtu_bytes);
-  put(Side::kHost, {packet.owner, packet.data, packet.length});
+  send(packet, Side::kHost, options_.host_mtu_bytes);
 }
 
 /// The control thread matches it to an SA; the worker only passes on what it was told, at a bounded
@@ -255,7 +253,8 @@ void Pipeline::start_inbound(const Pending& pending) {
                      0};
   const DropReason reason =
       prepare_inbound(database_, working.inbound, now_ms_, jobs_[working_count_]);
-  if (reason != DropReason::kNone) return drop_for_sa(packet, Side::kAccess, reason, sa);
+  if (reason != DropReason::kNone)
+    return drop_for_sa(packet, Side::kAccess, reason, sa, working.inbound.sequence);
   ++working_count_;
 }
 
@@ -284,6 +283,7 @@ void Pipeline::start_outbound(const Pending& pending) {
   const DropReason reason =
       prepare_outbound(database_, sa, packet, now_ms_, options_.outbound, iv_source_,
                        ip_identification_, jobs_[working_count_], news);
+  if (news.udp_on_tcp_sa) counters_.add(Statistic::kUdpOnTcpSa);
   if (news.sequence_near_end)
     notices_.push(notice_about(packet, shm::EventKind::kSequenceNearEnd, sa));
   if (news.sequence_end) notices_.push(notice_about(packet, shm::EventKind::kSequenceEnd, sa));

@@ -122,7 +122,7 @@ class Pipeline {
   void admit(Packet& packet, Side side, bool joined);
   void admit_fragment(Packet& packet, Side side);
   Packet* join(Packet& packet, Side side, Reassembler& reassembler, uint32_t context);
-  void admit_clear(Packet& packet, Side side, bool joined);
+  void admit_clear(Packet& packet, Side side);
   void take_path_mtu(Packet& packet, const IcmpQuote& quote);
   void look_up();
   bool own(Packet& packet, Side side, SaIndex sa);
@@ -140,8 +140,9 @@ class Pipeline {
   void put(Side to, const Outgoing& outgoing);
   void flush(Side to);
   void release_unproven_owners();
-  void audit(const Packet& packet, DropReason reason, SaIndex sa);
-  void drop_for_sa(const Packet& packet, Side side, DropReason reason, SaIndex sa);
+  void audit(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence);
+  void drop_for_sa(const Packet& packet, Side side, DropReason reason, SaIndex sa,
+                   uint32_t sequence = 0);
   Notice notice_about(const Packet& packet, shm::EventKind kind, SaIndex sa) const;
 
   const PipelineOptions options_;

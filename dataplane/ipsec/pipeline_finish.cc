@@ -40,7 +40,8 @@ void Pipeline::finish_inbound_item(Working& working, const crypto::CryptoJob& jo
       finish_inbound(database_, working.inbound, job, now_ms_, options_.inbound, news);
   report(news, working);
   if (reason != DropReason::kNone)
-    return drop_for_sa(*working.packet, Side::kAccess, reason, working.sa);
+    return drop_for_sa(*working.packet, Side::kAccess, reason, working.sa,
+                       working.inbound.sequence);
   if (news.inner_fragment) return join_inner(*working.packet, working.sa);
   deliver_inbound(*working.packet, working.sa);
 }
@@ -97,7 +98,7 @@ void Pipeline::finish_outbound_item(Working& working, const crypto::CryptoJob& j
 }
 
 void Pipeline::send(Packet& packet, Side to, uint32_t mtu_bytes) {
-  if (packet.layers.l3_bytes <= mtu_bytes)
+  if (!packet.layers.is_ip || packet.layers.l3_bytes <= mtu_bytes)
     return put(to, {packet.owner, packet.data, packet.length});
   send_fragments(packet, to, mtu_bytes);
 }
@@ -148,17 +149,18 @@ void Pipeline::flush(Side to) {
 
 void Pipeline::drop(const Packet& packet, Side, DropReason reason) {
   counters_.add(reason);
-  audit(packet, reason, kNoSa);
+  audit(packet, reason, kNoSa, 0);
   io_.release(packet.owner);
 }
 
-void Pipeline::drop_for_sa(const Packet& packet, Side, DropReason reason, SaIndex sa) {
+void Pipeline::drop_for_sa(const Packet& packet, Side, DropReason reason, SaIndex sa,
+                           uint32_t sequence) {
   counters_.add(reason);
-  audit(packet, reason, sa);
+  audit(packet, reason, sa, sequence);
   io_.release(packet.owner);
 }
 
-void Pipeline::audit(const Packet& packet, DropReason reason, SaIndex sa) {
+void Pipeline::audit(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence) {
   if (is_silent(reason)) return;
   const auto row = static_cast<uint32_t>(reason);
   if (!audit_buckets_[row].take(now_ms_)) {
@@ -167,6 +169,7 @@ void Pipeline::audit(const Packet& packet, DropReason reason, SaIndex sa) {
   }
   Notice notice = notice_about(packet, shm::EventKind::kAudit, sa);
   notice.reason = reason;
+  if (sa != kNoSa) notice.sequence = sequence;
   notice.suppressed = audit_suppressed_[row];
   audit_suppressed_[row] = 0;
   notices_.push(notice);

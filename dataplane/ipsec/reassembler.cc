@@ -169,7 +169,8 @@ bool is_repetition(const Slot& slot, const Piece& piece) {
   if (piece.is_last != (piece.end() == slot.end_bytes)) return false;
   const bool ends_here =
       piece.end() == slot.extent_bytes || slot.starts.get(to) || !slot.received.get(to);
-  return ends_here && std::memcmp(slot.bytes + piece.offset, piece.payload, piece.count) == 0;
+  return ends_here &&
+         std::equal(piece.payload, piece.payload + piece.count, slot.bytes + piece.offset);
 }
 
 /// Why `piece` takes its whole datagram with it; kNone if it does not.

@@ -17,8 +17,7 @@ ReplayVerdict ReplayWindow::accept(uint32_t sequence) {
   if (sequence > highest_) {
     // Words that the window enters hold numbers of the last lap.
     const uint32_t block = sequence / 64;
-    const uint32_t entered =
-        std::min(block - highest_ / 64, window_words(window_packets_));
+    const uint32_t entered = std::min(block - highest_ / 64, window_words(window_packets_));
     for (uint32_t i = 0; i < entered; ++i) word(block - i) = 0;
     highest_ = sequence;
   }

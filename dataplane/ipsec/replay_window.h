@@ -14,7 +14,9 @@ namespace gmesp::ipsec {
 enum class ReplayVerdict : uint8_t { kFresh, kZero, kOld, kSeen };
 
 /// Words of the ring: one is always in the making, the others remember the whole window.
-constexpr uint32_t window_words(uint32_t window_packets) { return (window_packets + 63) / 64 + 1; }
+constexpr uint32_t window_words(uint32_t window_packets) {
+  return (window_packets + 63) / 64 + 1;
+}
 
 /// A view on an SA's highest sequence number (0: none yet) and bitmap of window_words() words, all
 /// zero at first.

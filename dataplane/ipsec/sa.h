@@ -25,11 +25,15 @@ using SetIndex = uint32_t;
 inline constexpr SaIndex kNoSa = UINT32_MAX;
 inline constexpr uint32_t kSasPerSet = shm::kSasPerSet;
 
-constexpr SetIndex set_of(SaIndex sa) { return sa / kSasPerSet; }
+constexpr SetIndex set_of(SaIndex sa) {
+  return sa / kSasPerSet;
+}
 constexpr SaIndex sa_of(SetIndex set, shm::SaRole role) {
   return set * kSasPerSet + static_cast<uint32_t>(role);
 }
-constexpr shm::SaRole role_of(SaIndex sa) { return static_cast<shm::SaRole>(sa % kSasPerSet); }
+constexpr shm::SaRole role_of(SaIndex sa) {
+  return static_cast<shm::SaRole>(sa % kSasPerSet);
+}
 constexpr bool is_inbound(shm::SaRole role) {
   return role == shm::SaRole::kInUcPs || role == shm::SaRole::kInUsPc;
 }
@@ -39,8 +43,8 @@ inline constexpr uint8_t kNoOwner = 0xff;
 
 /// First line: what a packet is compared with. Read by every packet, written almost never.
 struct alignas(64) SaIdentity {
-  Address ue;     ///< selector: remote address of the (inner) packet
-  Address local;  ///< selector: our address of the (inner) packet
+  Address ue;                          ///< selector: remote address of the (inner) packet
+  Address local;                       ///< selector: our address of the (inner) packet
   std::atomic<uint64_t> not_after_ms;  ///< CLOCK_BOOTTIME; 0: the SA is dead
   uint32_t spi;
   uint16_t ue_port;

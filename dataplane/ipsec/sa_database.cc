@@ -54,7 +54,9 @@ SaMemoryOptions memory_options(const SaDatabaseOptions& options) {
   return {options.memory_path, options.capacity_sets, options.window_packets};
 }
 
-std::string id_text(uint64_t set_id) { return "set " + std::to_string(set_id); }
+std::string id_text(uint64_t set_id) {
+  return "set " + std::to_string(set_id);
+}
 
 }  // namespace
 
@@ -145,9 +147,8 @@ Status SaDatabase::check_room(const shm::SaSetRecord& record, std::string& detai
   for (const SaRole role : kRoles) {
     const SaEnds ends = ends_of(record, role);
     const uint32_t room =
-        is_inbound(role)
-            ? inbound_.room(inbound_hash(ends.spi, outer_local_of(record)))
-            : outbound_.room(outbound_hash(local, ends.local_port, ue, ends.ue_port));
+        is_inbound(role) ? inbound_.room(inbound_hash(ends.spi, outer_local_of(record)))
+                         : outbound_.room(outbound_hash(local, ends.local_port, ue, ends.ue_port));
     if (room >= 2) continue;
     detail = "the look-up buckets of SPI " + std::to_string(ends.spi) + " are full, with " +
              std::to_string(live_sets_) + " of " + std::to_string(capacity_sets()) + " sets taken";
@@ -177,8 +178,7 @@ void SaDatabase::write_set(SetIndex set, const shm::SaSetRecord& record, uint64_
     identity.mode = static_cast<shm::Mode>(record.mode);
     identity.owner.store(kNoOwner, std::memory_order_relaxed);
     identity.outer_ue_port.store(record.outer_ue_port, std::memory_order_relaxed);
-    identity.outer_is_inner =
-        state.outer_ue == identity.ue && state.outer_local == identity.local;
+    identity.outer_is_inner = state.outer_ue == identity.ue && state.outer_local == identity.local;
   }
 }
 

@@ -155,13 +155,9 @@ class SaDatabase {
   }
   /// The live set of that id, or null.
   SetState* live_state(uint64_t set_id) const;
-  uint64_t id_of(SetIndex set) const {
-    return set_id_of(memory_.set_state(set).generation, set);
-  }
+  uint64_t id_of(SetIndex set) const { return set_id_of(memory_.set_state(set).generation, set); }
   uint64_t hash_of(SaIndex sa) const;
-  LookupTable& table_of(SaIndex sa) {
-    return is_inbound(role_of(sa)) ? inbound_ : outbound_;
-  }
+  LookupTable& table_of(SaIndex sa) { return is_inbound(role_of(sa)) ? inbound_ : outbound_; }
   shm::Status check_unique(const shm::SaSetRecord& record, std::string& detail) const;
   shm::Status check_room(const shm::SaSetRecord& record, std::string& detail) const;
   void write_set(SetIndex set, const shm::SaSetRecord& record, uint64_t now_ms);

@@ -101,7 +101,9 @@ SaMemory::SaMemory(const SaMemoryOptions& options)
   }
 }
 
-SaMemory::~SaMemory() { release(); }
+SaMemory::~SaMemory() {
+  release();
+}
 
 /// Locks before it looks: only then does the content belong to nobody else.
 void SaMemory::open_file() {
@@ -183,8 +185,8 @@ void SaMemory::map() {
 /// Keys stay out of core dumps, and out of swap where the limits allow.
 void SaMemory::protect() {
   if (madvise(header_, bytes_, MADV_DONTDUMP) != 0)
-    throw std::runtime_error("SA memory " + path_ + ": cannot keep it out of core dumps: " +
-                             std::strerror(errno));
+    throw std::runtime_error("SA memory " + path_ +
+                             ": cannot keep it out of core dumps: " + std::strerror(errno));
   if (!is_hugetlbfs_) madvise(header_, bytes_, MADV_HUGEPAGE);
   if (mlock(header_, bytes_) == 0) return;
   rlimit limit{};

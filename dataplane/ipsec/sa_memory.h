@@ -35,9 +35,9 @@ struct SaMemoryHeader {
   static constexpr uint32_t kVersion = 1;
 
   uint64_t magic;
-  uint64_t layout_hash;  ///< of kVersion and every size and offset of the records
-  uint64_t epoch;        ///< grows with every start
-  uint64_t created_ms;   ///< CLOCK_BOOTTIME
+  uint64_t layout_hash;          ///< of kVersion and every size and offset of the records
+  uint64_t epoch;                ///< grows with every start
+  uint64_t created_ms;           ///< CLOCK_BOOTTIME
   std::array<char, 40> boot_id;  ///< /proc/sys/kernel/random/boot_id: CLOCK_BOOTTIME values of
                                  ///< another boot mean nothing
   uint32_t capacity_sets;

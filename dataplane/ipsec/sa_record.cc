@@ -65,8 +65,9 @@ class RecordCheck {
 
   Status algorithms() const {
     if (record_.integrity == 0)
-      return refuse(Status::kIntegrityMissing, "integrity is 0, allowed are 1 (hmac-md5-96) and 2 "
-                                               "(hmac-sha-1-96): it is never optional");
+      return refuse(Status::kIntegrityMissing,
+                    "integrity is 0, allowed are 1 (hmac-md5-96) and 2 "
+                    "(hmac-sha-1-96): it is never optional");
     if (!crypto::is_integrity(record_.integrity))
       return refuse(Status::kUnknownAlgorithm, "integrity is " + std::to_string(record_.integrity) +
                                                    ", allowed are 1 (hmac-md5-96) and 2 "
@@ -83,9 +84,9 @@ class RecordCheck {
                         ", allowed is " + std::to_string(integrity_bytes));
     const uint32_t cipher_bytes = crypto::info(suite.cipher).key_bytes;
     if (record_.cipher_key_bytes != cipher_bytes)
-      return refuse(Status::kCipherKeySize,
-                    "cipher_key_bytes is " + std::to_string(record_.cipher_key_bytes) +
-                        ", allowed is " + std::to_string(cipher_bytes));
+      return refuse(Status::kCipherKeySize, "cipher_key_bytes is " +
+                                                std::to_string(record_.cipher_key_bytes) +
+                                                ", allowed is " + std::to_string(cipher_bytes));
     return Status::kOk;
   }
 
@@ -118,13 +119,13 @@ class RecordCheck {
       if (port.value == 0)
         return refuse(Status::kPortZero, std::string(port.name) + " is 0, allowed are 1 to 65535");
     if (record_.port_uc == record_.port_us)
-      return refuse(Status::kPortsEqual, "port_uc and port_us are both " +
-                                             std::to_string(record_.port_uc) +
-                                             ", they must differ");
+      return refuse(
+          Status::kPortsEqual,
+          "port_uc and port_us are both " + std::to_string(record_.port_uc) + ", they must differ");
     if (record_.port_pc == record_.port_ps)
-      return refuse(Status::kPortsEqual, "port_pc and port_ps are both " +
-                                             std::to_string(record_.port_pc) +
-                                             ", they must differ");
+      return refuse(
+          Status::kPortsEqual,
+          "port_pc and port_ps are both " + std::to_string(record_.port_pc) + ", they must differ");
     for (const Named& port : {ports[2], ports[3]})
       if (!protected_ports.contains(static_cast<uint16_t>(port.value)))
         return refuse(Status::kPortNotProtected,
@@ -145,17 +146,15 @@ class RecordCheck {
     if (ue == local)
       return refuse(Status::kAddressUnusable,
                     "ue_address and local_address are both " + text(ue) + ", they must differ");
-    if (ue.is_ipv4() != local.is_ipv4())
-      return mixed("ue_address", ue, "local_address", local);
+    if (ue.is_ipv4() != local.is_ipv4()) return mixed("ue_address", ue, "local_address", local);
     return is_tunnel(record_) ? tunnel_addresses(ue) : transport_addresses(ue, local);
   }
 
   Status lifetime(uint64_t now_ms) const {
     if (record_.not_after_ms > now_ms) return Status::kOk;
-    return refuse(Status::kAlreadyExpired, "not_after_ms is " +
-                                               std::to_string(record_.not_after_ms) +
-                                               ", allowed is what comes after now, " +
-                                               std::to_string(now_ms));
+    return refuse(Status::kAlreadyExpired,
+                  "not_after_ms is " + std::to_string(record_.not_after_ms) +
+                      ", allowed is what comes after now, " + std::to_string(now_ms));
   }
 
  private:

@@ -25,7 +25,9 @@ inline crypto::Suite suite_of(const shm::SaSetRecord& record) {
 inline bool is_tunnel(const shm::SaSetRecord& record) {
   return record.mode == static_cast<uint8_t>(shm::Mode::kUdpEncapsulatedTunnel);
 }
-inline Address address_of(const uint8_t (&bytes)[16]) { return Address::from_ipv6(bytes); }
+inline Address address_of(const uint8_t (&bytes)[16]) {
+  return Address::from_ipv6(bytes);
+}
 /// In transport mode the outer header is the only one.
 inline Address outer_ue_of(const shm::SaSetRecord& record) {
   return address_of(is_tunnel(record) ? record.outer_ue_address : record.ue_address);

@@ -143,8 +143,7 @@ void SaDatabase::fill_view(SetIndex set, shm::SetView& view) const {
     const SaProgress& progress = hot(sa).progress;
     view.sa[i] = counters_of(progress);
     if (!is_inbound(role_of(sa))) continue;
-    const uint64_t last_ms =
-        progress.last_use_s.load(std::memory_order_relaxed) * kMsPerSecond;
+    const uint64_t last_ms = progress.last_use_s.load(std::memory_order_relaxed) * kMsPerSecond;
     view.last_inbound_ms = std::max(view.last_inbound_ms, last_ms);
   }
 }

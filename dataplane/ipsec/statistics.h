@@ -1,6 +1,7 @@
 // The one table of totals that are not drops, and the counters of one worker.
 //
-// Threading: a worker writes its own counters (plain adds on relaxed atomics: one writer), anyone reads them.
+// Threading: a worker writes its own counters (plain adds on relaxed atomics: one writer), anyone
+// reads them.
 #pragma once
 
 #include <array>

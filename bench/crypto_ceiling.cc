@@ -1,0 +1,209 @@
+// What ciphering costs: nanoseconds per packet by suite, direction, size and batch, on IPsec-MB
+// called directly, through each of our two engines, and through the choice between them.
+//
+// One core, 64 SAs in turn with hot keys, every batch finished before the next, every packet's ICV
+// genuine. Medians. Usage: crypto_ceiling [sse|avx|avx2|avx512|auto [ESP payload bytes ...]]
+// 3DES is left out where IPsec-MB has no lanes for it (anything but AVX-512): it takes two
+// microseconds for a byte there.
+#include <intel-ipsec-mb.h>
+#include <x86intrin.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <string_view>
+#include <vector>
+
+#include "crypto/engine.h"
+#include "crypto/engine_choice.h"
+#include "crypto/ipsec_mb_engine.h"
+#include "crypto/job_check.h"
+#include "crypto/openssl_engine.h"
+
+namespace {
+
+using namespace gmesp::crypto;
+
+constexpr uint32_t kSaCount = 64;
+constexpr uint32_t kPacketBytesMax = 2048;
+constexpr double kRowSeconds = 0.004;
+constexpr uint32_t kSamplesMin = 7;
+constexpr uint32_t kSamplesMax = 2000;
+constexpr std::array<uint32_t, 8> kBatches = {1, 2, 3, 4, 6, 8, 32, 128};
+
+void check(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "crypto_ceiling: %s\n", what);
+  std::exit(1);
+}
+
+double tsc_ticks_per_ns() {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const uint64_t ticks = __rdtsc();
+  while (Clock::now() - start < std::chrono::milliseconds(20)) continue;
+  const std::chrono::duration<double, std::nano> passed = Clock::now() - start;
+  return static_cast<double>(__rdtsc() - ticks) / passed.count();
+}
+
+/// A batch of genuine packets of one kind.
+class Workload {
+ public:
+  Workload(Suite suite, Direction direction, uint32_t payload_bytes, uint32_t batch)
+      : keys_(kSaCount), packets_(batch * kPacketBytesMax), jobs_(batch) {
+    for (uint32_t i = 0; i < kSaCount; ++i) expand_keys(suite, i);
+    const CipherInfo cipher = info(suite.cipher);
+    const uint32_t blocks = (payload_bytes + 2 + cipher.block_bytes - 1) / cipher.block_bytes;
+    const uint32_t esp_bytes = kEspHeaderBytes + cipher.iv_bytes + blocks * cipher.block_bytes;
+    check(esp_bytes + kIcvBytes <= kPacketBytesMax, "packet too large");
+    OpenSslEngine sealer;
+    for (uint32_t i = 0; i < batch; ++i) {
+      jobs_[i] = {&keys_[i % kSaCount],
+                  packets_.data() + i * kPacketBytesMax,
+                  esp_bytes,
+                  suite,
+                  Direction::kOutbound,
+                  JobStatus::kPending};
+      sealer.process(jobs_[i]);
+      check(jobs_[i].status == JobStatus::kOk, "sealing failed");
+      jobs_[i].direction = direction;
+    }
+    sealed_ = packets_;
+  }
+
+  std::span<CryptoJob> jobs() { return jobs_; }
+  /// Undoes the deciphering in place, so that each round finds genuine packets.
+  void restore() { std::copy(sealed_.begin(), sealed_.end(), packets_.begin()); }
+
+ private:
+  void expand_keys(Suite suite, uint32_t seed) {
+    std::array<uint8_t, kCipherKeyBytesMax> key;
+    std::iota(key.begin(), key.end(), static_cast<uint8_t>(seed * 7));
+    const auto error = expand(suite, std::span(key).first(info(suite.integrity).key_bytes),
+                              std::span(key).first(info(suite.cipher).key_bytes), keys_[seed]);
+    check(error == KeyError::kOk, text(error));
+  }
+
+  std::vector<SaKeys> keys_;
+  std::vector<uint8_t> packets_;
+  std::vector<uint8_t> sealed_;
+  std::vector<CryptoJob> jobs_;
+};
+
+/// Nanoseconds per packet, the median of many batches.
+template <typename Run>
+double measure(Workload& workload, double ticks_per_ns, Run run) {
+  std::vector<double> samples;
+  double total_ns = 0;
+  while (samples.size() < kSamplesMin ||
+         (total_ns < kRowSeconds * 1e9 && samples.size() < kSamplesMax)) {
+    workload.restore();
+    const uint64_t start = __rdtsc();
+    run(workload.jobs());
+    samples.push_back(static_cast<double>(__rdtsc() - start) / ticks_per_ns);
+    total_ns += samples.back();
+  }
+  const auto middle = samples.begin() + static_cast<ptrdiff_t>(samples.size() / 2);
+  std::nth_element(samples.begin(), middle, samples.end());
+  for (const CryptoJob& job : workload.jobs()) check(job.status == JobStatus::kOk, "job failed");
+  return *middle / static_cast<double>(workload.jobs().size());
+}
+
+/// The least that a caller of the library must do: fill, submit, flush; nothing is compared.
+void run_directly(IMB_MGR* manager, std::span<CryptoJob> jobs) {
+  static std::array<std::array<uint8_t, 64>, IMB_MAX_BURST_SIZE> tags;
+  static std::array<std::array<const void*, 3>, IMB_MAX_BURST_SIZE> des_schedules;
+  std::array<IMB_JOB*, IMB_MAX_BURST_SIZE> burst;
+  const auto count = static_cast<uint32_t>(jobs.size());
+  check(IMB_GET_NEXT_BURST(manager, count, burst.data()) == count, "no room");
+  const CipherInfo cipher = info(jobs[0].suite.cipher);
+  const bool is_outbound = jobs[0].direction == Direction::kOutbound;
+  const uint32_t clear_bytes = kEspHeaderBytes + cipher.iv_bytes;
+  for (uint32_t i = 0; i < count; ++i) {
+    IMB_JOB& mb = *burst[i];
+    const uint8_t* schedule = jobs[i].keys->cipher_schedule.data();
+    des_schedules[i] = {schedule, schedule + 128, schedule + 256};
+    const bool is_des = jobs[i].suite.cipher == Cipher::kDesEde3Cbc;
+    mb.enc_keys = is_des ? static_cast<const void*>(des_schedules[i].data()) : schedule;
+    mb.dec_keys = is_des ? static_cast<const void*>(des_schedules[i].data()) : schedule + 192;
+    mb.key_len_in_bytes = cipher.key_bytes;
+    mb.cipher_mode = is_des                 ? IMB_CIPHER_DES3
+                     : cipher.iv_bytes != 0 ? IMB_CIPHER_CBC
+                                            : IMB_CIPHER_NULL;
+    mb.cipher_direction = is_outbound ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT;
+    mb.chain_order = is_outbound ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
+    mb.hash_alg =
+        jobs[i].suite.integrity == Integrity::kHmacMd5_96 ? IMB_AUTH_MD5 : IMB_AUTH_HMAC_SHA_1;
+    mb.src = jobs[i].esp;
+    mb.dst = jobs[i].esp + clear_bytes;
+    mb.cipher_start_src_offset_in_bytes = clear_bytes;
+    mb.msg_len_to_cipher_in_bytes = jobs[i].esp_bytes - clear_bytes;
+    mb.hash_start_src_offset_in_bytes = 0;
+    mb.msg_len_to_hash_in_bytes = jobs[i].esp_bytes;
+    mb.iv = jobs[i].esp + kEspHeaderBytes;
+    mb.iv_len_in_bytes = cipher.iv_bytes;
+    mb.auth_tag_output = tags[i].data();
+    mb.auth_tag_output_len_in_bytes = kIcvBytes;
+    const auto* inner = reinterpret_cast<const uint8_t*>(jobs[i].keys->hmac_inner.data());
+    mb.u.HMAC._hashed_auth_key_xor_ipad = inner;
+    mb.u.HMAC._hashed_auth_key_xor_opad = inner + sizeof(SaKeys::hmac_inner);
+  }
+  uint32_t done = IMB_SUBMIT_BURST_NOCHECK(manager, count, burst.data());
+  while (done < count) done += IMB_FLUSH_BURST(manager, count, burst.data());
+}
+
+VectorArch arch_named(std::string_view text) {
+  if (text == "sse") return VectorArch::kSse;
+  if (text == "avx") return VectorArch::kAvx;
+  if (text == "avx2") return VectorArch::kAvx2;
+  if (text == "avx512") return VectorArch::kAvx512;
+  check(text == "auto", "unknown vector extension");
+  return VectorArch::kAuto;
+}
+
+void print_rows(Suite suite, Direction direction, uint32_t payload_bytes, VectorArch arch) {
+  static const double ticks_per_ns = tsc_ticks_per_ns();
+  const Manager manager = make_manager(arch);
+  IpsecMbEngine lanes(arch);
+  OpenSslEngine single;
+  Engine engine;
+  if (suite.cipher == Cipher::kDesEde3Cbc && lanes.arch() != VectorArch::kAvx512) return;
+  for (const uint32_t batch : kBatches) {
+    Workload workload(suite, direction, payload_bytes, batch);
+    std::vector<CryptoJob*> pointers;
+    for (CryptoJob& job : workload.jobs()) pointers.push_back(&job);
+    const auto cost = [&](auto run) { return measure(workload, ticks_per_ns, run); };
+    const double direct = cost([&](auto jobs) { run_directly(manager.get(), jobs); });
+    const double ipsec_mb = cost([&](auto) { lanes.process(pointers); });
+    const double openssl = cost([&](auto jobs) {
+      for (CryptoJob& job : jobs) single.process(job);
+    });
+    const double chosen = cost([&](auto jobs) { engine.process(jobs); });
+    const std::string suite_name(name(suite));
+    std::printf("%-22s %-4s %5u %5u %10.0f %10.0f %10.0f %10.0f\n", suite_name.c_str(),
+                direction == Direction::kOutbound ? "out" : "in", payload_bytes, batch, direct,
+                ipsec_mb, openssl, chosen);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const VectorArch arch = arch_named(argc > 1 ? argv[1] : "auto");
+  check(is_supported(arch), "this CPU lacks that vector extension");
+  std::vector<uint32_t> sizes;
+  for (int i = 2; i < argc; ++i) sizes.push_back(static_cast<uint32_t>(std::atoi(argv[i])));
+  if (sizes.empty()) sizes = {64, 300, 1400};
+  std::printf("# ns per packet; IPsec-MB on %s; 'engine' always chooses for this CPU's best\n",
+              std::string(name(IpsecMbEngine(arch).arch())).c_str());
+  std::printf("%-22s %-4s %5s %5s %10s %10s %10s %10s\n", "suite", "dir", "bytes", "batch",
+              "direct", "ipsec-mb", "openssl", "engine");
+  for (const uint32_t bytes : sizes) {
+    for (uint32_t i = 0; i < kSuiteCount; ++i) {
+      print_rows(suite_at(i), Direction::kOutbound, bytes, arch);
+      print_rows(suite_at(i), Direction::kInbound, bytes, arch);
+    }
+  }
+}
