@@ -183,8 +183,10 @@ int run(const Config& config) {
   if (const std::string& failure = database.memory().lock_failure(); !failure.empty())
     spdlog::warn("keys may be swapped out: {}", failure);
   AuditLog audit_log(config.log, config.instance.name);
-  Buffers buffers(config.memory.packet_buffers, largest_mtu_bytes(config), kLargeBuffers,
-                  config.fragments.datagram_bytes_max);
+  // The Ethernet header, two VLAN tags, and what AF_PACKET rounds its slots up to.
+  constexpr uint32_t kBeyondMtuBytes = 22 + 16;
+  Buffers buffers(config.memory.packet_buffers, largest_mtu_bytes(config) + kBeyondMtuBytes,
+                  kLargeBuffers, config.fragments.datagram_bytes_max);
   const PortPairs pairs(config, workers, buffers);
   const Readers readers(workers);
   HandoffMatrix handoffs = make_handoffs(workers);

@@ -111,7 +111,8 @@ def meson_tests(kind, tally, extra=()):
 
 def fuzz(seconds, tally):
     folder = ROOT / BUILDS["asan"][0] / "tests" / "fuzz"
-    programs = sorted(path for path in folder.rglob("*_fuzz") if path.is_file() and os.access(path, os.X_OK))
+    programs = sorted(path for path in folder.rglob("*_fuzz*")
+                      if path.is_file() and os.access(path, os.X_OK) and not path.suffix)
     if not programs:
         tally.add(0, 1)
         print("  fuzzers: none was built")
@@ -131,9 +132,10 @@ def steps(args, tally):
     if wanted("vectors"):
         run("golden vectors", ["scripts/check-vectors", "tests/vectors/golden"], tally=tally)
     if wanted("interop"):
-        interop = ["/usr/bin/python3", "tests/interop/kernel_matrix.py", "--build", "build", "--output", "build/interop"]
+        interop = ["/usr/bin/python3", "tests/interop/kernel_matrix.py", "--build", "build",
+                   "--output", "build/interop"]
         run("kernel peers", interop + (["--full"] if args.full else []), tally=tally)
-        run("demo", ["scripts/demo", "--no-build"], tally=tally)
+        run("demo", ["scripts/demo"], tally=tally)
     if wanted("asan") and build("asan", tally):
         meson_tests("asan", tally)
         if wanted("fuzz"):

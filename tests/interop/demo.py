@@ -37,7 +37,7 @@ class Story:
     def step(self, ok, text, note=""):
         self.failed += not ok
         mark = "[ok]  " if ok else "[FAIL]"
-        print(f"  {mark} {text:<74} {note}".rstrip(), flush=True)
+        print(f"  {mark} {text:<82} {note}".rstrip(), flush=True)
 
     def done(self, text, seconds):
         self.step(True, text, f"{seconds:4.1f} s")
@@ -59,7 +59,8 @@ def set_up_sas(story, world):
                "REGISTER in clear to port 5060, 401 back: gmespd lets it pass")
     world.gmespd.load(world.all_sets)
     story.step(True, f"gmespctl, a process of its own, pushed {len(world.all_sets)} SA sets over "
-               "shared memory:")
+               "shared memory;")
+    print("         two of them are for chapter 4, on the others SIP will run:")
     for sa_set in world.sets:
         nat = "UDP-encapsulated tunnel" if sa_set.mode == sa_sets.TUNNEL else "transport"
         print(f"           IPv{sa_set.family} {nat:<24} {sa_set.cipher:<13} {sa_set.integrity}")
@@ -119,6 +120,11 @@ def judge_wire(story, world, spoiled):
     story.step(verdicts["bad"] == spoiled and verdicts["good"] > 0 and not verdicts["none"],
                f"{verdicts['good']} ESP packets decrypted with a good ICV, "
                f"{verdicts['bad']} bad: the spoiled ones")
+    up, down = wire.encapsulation_ports(world.capture_path)
+    translated = up - {sa_sets.ENCAPSULATION_PORT}  # the spoiled packets came from 4500 itself
+    shown = ", ".join(map(str, sorted(translated)))
+    story.step(bool(down) and down <= translated,
+               f"the NAT changed UDP port 4500 to {shown}; gmespd learned it and answers there")
     sizes = wire.tshark(world.capture_path, world.profile, "-Y", "sip.Method == MESSAGE && udp",
                         "-T", "fields", "-E", "occurrence=l", "-e", "udp.length")
     largest = max((int(size) - 8 for size in sizes if size), default=0)

@@ -1,7 +1,7 @@
 """A private world for network tests: what happens in it cannot leave anything behind.
 
 run_isolated() starts the test as the first process of its own pid, mount, network and IPC
-namespaces, with an empty /run. When that process ends, however it ends, the kernel kills every
+namespaces, with an empty /run and /dev/shm. When that process ends, however it ends, the kernel kills every
 process started below it, and with the last one go the network namespaces, interfaces, sockets
 and files of the run. So there is no list of things to undo, and two runs never meet: names may be
 the same in each of them.
@@ -75,13 +75,14 @@ def _mount(source, target, kind, flags=0):
 
 
 def _make_private_world(parent):
-    """In the child: ties its life to the parent's and hides the machine's /run and /proc."""
+    """In the child: ties its life to the parent's and hides the machine's /run, /dev/shm and /proc."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() not in (0, parent):  # 0: the parent lives in the outer pid namespace
         os._exit(1)
     _mount("none", "/", "none", _MS_REC | _MS_PRIVATE)
     _mount("proc", "/proc", "proc")
-    _mount("tmpfs", "/run", "tmpfs")
+    for folder in ("/run", "/dev/shm"):
+        _mount("tmpfs", folder, "tmpfs")
     RUN.mkdir()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
@@ -128,7 +129,7 @@ def run_isolated(main):
             sys.stderr.flush()
             os._exit(status)
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: os.kill(child, signal.SIGTERM))
+        signal.signal(number, lambda caught, _: os.kill(child, caught))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 

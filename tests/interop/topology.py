@@ -11,7 +11,7 @@ The UE's public addresses are routed as they are; its private ones leave wire0 w
 address and, from port 4500, another port. wire0 is the access wire: captured and injected there.
 """
 import json
-import os
+import secrets
 from pathlib import Path
 
 import lab
@@ -38,29 +38,6 @@ table netdev gmespd {
  }
 }
 """
-
-
-_CONFIGURATION = """
-[instance]
-name = "gmesp-lab-{pid}"
-[control]
-socket = "{socket}"
-[[pair]]
-access = "net_af_packet0,iface=acc0"
-host = "net_tap0,iface=gmesp0"
-[protected_ports]
-ranges = ["{first}-{last}"]
-[sa]
-capacity_sets = 1000
-[memory]
-pages = "small"
-"""
-
-
-def configuration(socket):
-    """gmespd.toml of the lab; small pages, so that it runs beside whatever uses the huge ones."""
-    first, last = PROTECTED_PORTS
-    return _CONFIGURATION.format(pid=os.getpid(), socket=socket, first=first, last=last)
 
 
 def _nft(namespace, rules):
@@ -132,11 +109,11 @@ ip -batch /run/out/ip.batch""")
 
 
 def configuration():
-    """gmespd's file for this lab. Paths lie in the run's own folder, so nothing of it stays; two cores are shared with
-    everything else here, so an idle worker sleeps (the default)."""
+    """gmespd's file for this lab: paths in the run's own folder, so that nothing stays, and small
+    pages, so that it runs beside whatever uses the huge ones."""
     return f"""
 [instance]
-name = "lab-{os.getpid()}"
+name = "lab-{secrets.token_hex(4)}"
 [control]
 socket = "{lab.RUN}/gmespd.sock"
 [[pair]]
@@ -147,6 +124,8 @@ ranges = ["{PROTECTED_PORTS[0]}-{PROTECTED_PORTS[1]}"]
 [sa]
 capacity_sets = 1000
 memory_path = "{lab.RUN}/gmespd.sa"
+[memory]
+pages = "small"
 """
 
 

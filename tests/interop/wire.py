@@ -20,6 +20,7 @@ from sa_sets import CIPHER, ENCAPSULATION_PORT, INTEGRITY, PROTECTED_PORTS, TUNN
 from topology import PCSCF_MAC, ROUTER_MAC  # noqa: E402
 
 _TCP, _UDP, _ICMP, _ESP, _ICMP6, _FRAGMENT6 = 6, 17, 1, 50, 58, 44
+_OPTIONS6 = (0, 43, 60)  # hop-by-hop, routing, destination options
 _ETHERTYPE = {4: b"\x08\x00", 6: b"\x86\xdd"}
 
 
@@ -142,10 +143,18 @@ def layers(frame):
         key = (frame[26:34], frame[18:20]) if place & 0x3fff else None
         return 4, frame[23], header, key, not place & 0x1fff
     if kind == _ETHERTYPE[6]:
-        if frame[20] != _FRAGMENT6:
-            return 6, frame[20], 54, None, True
-        place = struct.unpack(">H", frame[56:58])[0]
-        return 6, frame[54], 62, (frame[22:54], frame[58:62]), not place >> 3
+        protocol, at, key, first = frame[20], 54, None, True
+        while protocol in (*_OPTIONS6, _FRAGMENT6) and len(frame) >= at + 8:
+            length = 8
+            if protocol == _FRAGMENT6:
+                place = struct.unpack(">H", frame[at + 2:at + 4])[0]
+                key, first = (frame[22:54], frame[at + 4:at + 8]), not place >> 3
+            else:
+                length += 8 * frame[at + 1]
+            protocol, at = frame[at], at + length
+            if not first:
+                break  # what follows is the middle of something
+        return 6, protocol, at, key, first
     return 0, 0, 0, None, True
 
 
@@ -252,5 +261,21 @@ def icv_verdicts(capture, profile):
     return counted
 
 
-__all__ = ["PCSCF_MAC", "ROUTER_MAC", "Injector", "TCP", "UDP", "association", "clear_leaks", "icv_verdicts", "layers",
+def encapsulation_ports(capture):
+    """(source ports from the network, destination ports from gmespd) of UDP-encapsulated ESP."""
+    up, down = set(), set()
+    for frame in _frames(capture):
+        _, protocol, at, _, first = layers(frame)
+        if protocol != _UDP or not first or len(frame) < at + 4:
+            continue
+        source, destination = struct.unpack(">HH", frame[at:at + 4])
+        if destination == ENCAPSULATION_PORT and frame[6:12] == _mac(ROUTER_MAC):
+            up.add(source)
+        elif source == ENCAPSULATION_PORT and frame[6:12] == _mac(PCSCF_MAC):
+            down.add(destination)
+    return up, down
+
+
+__all__ = ["PCSCF_MAC", "ROUTER_MAC", "Injector", "TCP", "UDP", "association", "clear_leaks",
+           "encapsulation_ports", "icv_verdicts", "layers",
            "spi_of", "tshark", "write_wireshark_profile"]
