@@ -83,7 +83,6 @@ void print_heading() {
 }
 
 void print_row(const gmesp_set_view& view) {
-  const ordered_json set = json_of(view);
   uint64_t in = 0;
   uint64_t out = 0;
   uint64_t failed = 0;
@@ -91,11 +90,11 @@ void print_row(const gmesp_set_view& view) {
     (i % 2 == 0 ? in : out) += view.sa[i].packets;
     failed += view.sa[i].icv_failures + view.sa[i].replays + view.sa[i].other_drops;
   }
+  const auto left = left_s(view.set);
   fmt::print("{:<20} {:<26} {:>5}/{:<5} {:>5}/{:<5} {:<24} {:>9} {:>9} {:>7} {:>8} {:>8}\n",
-             id_text(view.set_id), text_of(set["ue"]), view.set.port_uc, view.set.port_us,
-             view.set.port_pc, view.set.port_ps,
-             text_of(set["cipher"]) + "/" + text_of(set["integrity"]), in, out, failed,
-             text_of(set["age_s"]), text_of(set["left_s"]));
+             id_text(view.set_id), address_text(view.set.ue_address), view.set.port_uc,
+             view.set.port_us, view.set.port_pc, view.set.port_ps, suite_text(view.set), in, out,
+             failed, age_s(view), left ? std::to_string(*left) : "-");
 }
 
 /// Its fields, a line each, then its four SAs as a table.

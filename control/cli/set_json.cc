@@ -6,7 +6,6 @@
 #include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string_view>
 #include <vector>
 
@@ -45,66 +44,70 @@ std::string_view name_of(const std::array<Named, N>& names, int number) {
 /// Takes fields out of one object; what was never asked for is unknown.
 class Fields {
  public:
-  explicit Fields(const json& object) : object_(object) {}
+  explicit Fields(const json& object) : object_(object) { asked_.reserve(kFieldsExpected); }
 
-  bool has(const char* field) {
-    asked_.insert(field);
-    return object_.contains(field);
-  }
+  bool has(const char* field) { return find(field) != nullptr; }
 
-  std::string string(const char* field, const std::string& allowed) {
-    const json& value = at(field, allowed);
-    if (!value.is_string()) fail(field, value.type_name(), allowed);
-    return value.get<std::string>();
+  /// `allowed` gives the text for the error; it is not asked for unless there is one.
+  template <class Allowed>
+  const std::string& string(const char* field, Allowed allowed) {
+    const json* value = find(field);
+    if (value == nullptr) fail(field, "nothing", allowed());
+    if (!value->is_string()) fail(field, value->type_name(), allowed());
+    return value->get_ref<const std::string&>();
   }
 
   uint64_t number(const char* field, uint64_t least, uint64_t most) {
-    const std::string allowed = fmt::format("a whole number, {} to {}", least, most);
-    const json& value = at(field, allowed);
+    const auto allowed = [=] { return fmt::format("a whole number, {} to {}", least, most); };
+    const json* value = find(field);
+    if (value == nullptr) fail(field, "nothing", allowed());
     // A key that stands in the wrong place must not be echoed.
-    if (!value.is_number()) fail(field, value.type_name(), allowed);
-    if (!value.is_number_unsigned()) fail(field, value.dump(), allowed);
-    const auto number = value.get<uint64_t>();
-    if (number < least || number > most) fail(field, std::to_string(number), allowed);
+    if (!value->is_number()) fail(field, value->type_name(), allowed());
+    if (!value->is_number_unsigned()) fail(field, value->dump(), allowed());
+    const auto number = value->get<uint64_t>();
+    if (number < least || number > most) fail(field, std::to_string(number), allowed());
     return number;
   }
 
   template <size_t N>
   uint8_t name(const char* field, const std::array<Named, N>& names) {
-    std::string allowed;
-    for (const Named& named : names)
-      allowed += fmt::format("{}\"{}\"", allowed.empty() ? "" : ", ", named.name);
-    const std::string found = string(field, allowed);
+    const auto allowed = [&names] {
+      std::string text;
+      for (const Named& named : names)
+        text += fmt::format("{}\"{}\"", text.empty() ? "" : ", ", named.name);
+      return text;
+    };
+    const std::string& found = string(field, allowed);
     const int number = number_of(names, found);
-    if (number == 0) fail(field, '"' + found + '"', allowed);
+    if (number == 0) fail(field, '"' + found + '"', allowed());
     return static_cast<uint8_t>(number);
   }
 
   void address(const char* field, uint8_t (&to)[GMESP_ADDRESS_BYTES]) {
-    constexpr const char* kAllowed = "an IPv4 or IPv6 address";
-    const std::string text = string(field, kAllowed);
+    const auto allowed = [] { return std::string("an IPv4 or IPv6 address"); };
+    const std::string& text = string(field, allowed);
     if (gmesp_address_from_text(text.c_str(), to) != GMESP_OK)
-      fail(field, '"' + text + '"', kAllowed);
+      fail(field, '"' + text + '"', allowed());
   }
 
   /// The value is a secret: errors tell its length only.
   std::vector<uint8_t> key(const char* field) {
-    const std::string text = string(field, "hexadecimal digits, two for each byte");
+    const auto allowed = [] { return std::string("hexadecimal digits, two for each byte"); };
+    const std::string& text = string(field, allowed);
     std::vector<uint8_t> bytes(text.size() / 2);
     bool good = text.size() % 2 == 0;
     for (size_t i = 0; good && i < bytes.size(); ++i) {
       const char* at = text.data() + 2 * i;
       good = std::from_chars(at, at + 2, bytes[i], 16).ptr == at + 2;
     }
-    if (!good)
-      fail(field, fmt::format("{} characters", text.size()),
-           "hexadecimal digits, two for each byte");
+    if (!good) fail(field, fmt::format("{} characters", text.size()), allowed());
     return bytes;
   }
 
   void require_no_others() const {
     for (const auto& [field, value] : object_.items())
-      if (!asked_.contains(field)) throw InputError(fmt::format("{}: unknown field", field));
+      if (std::ranges::find(asked_, field) == asked_.end())
+        throw InputError(fmt::format("{}: unknown field", field));
   }
 
   [[noreturn]] static void fail(const std::string& field, const std::string& found,
@@ -113,15 +116,16 @@ class Fields {
   }
 
  private:
-  const json& at(const char* field, const std::string& allowed) {
-    asked_.insert(field);
+  static constexpr size_t kFieldsExpected = 32;
+
+  const json* find(const char* field) {
+    asked_.push_back(field);
     const auto found = object_.find(field);
-    if (found == object_.end()) fail(field, "nothing", allowed);
-    return *found;
+    return found == object_.end() ? nullptr : &*found;
   }
 
   const json& object_;
-  std::set<std::string, std::less<>> asked_;
+  std::vector<std::string_view> asked_;
 };
 
 template <size_t N>
@@ -240,7 +244,6 @@ void set_from_json(const std::string& text, gmesp_sa_set& set) {
 
 nlohmann::ordered_json json_of(const gmesp_set_view& view) {
   const gmesp_sa_set& set = view.set;
-  const uint64_t now_ms = gmesp_now_ms();
   nlohmann::ordered_json out = {
       {"id", id_text(view.set_id)},
       {"mode", name_of(kModes, set.mode)},
@@ -260,17 +263,31 @@ nlohmann::ordered_json json_of(const gmesp_set_view& view) {
       {"spi_pc", set.spi_pc},
       {"spi_ps", set.spi_ps},
       {"cookie", set.cookie},
-      {"age_s", (now_ms - view.installed_ms) / 1000},
+      {"age_s", age_s(view)},
       {"path_mtu_bytes", view.path_mtu_bytes},
   };
-  if (set.not_after_ms == GMESP_FOREVER)
-    out["left_s"] = nullptr;
+  if (const auto left = left_s(set))
+    out["left_s"] = *left;
   else
-    out["left_s"] = set.not_after_ms > now_ms ? (set.not_after_ms - now_ms) / 1000 : 0;
+    out["left_s"] = nullptr;
   static constexpr const char* kRoles[GMESP_SAS_PER_SET] = {"in_uc_ps", "out_ps_uc", "in_us_pc",
                                                             "out_pc_us"};
   for (size_t i = 0; i < GMESP_SAS_PER_SET; ++i) out["sas"][kRoles[i]] = counters_json(view.sa[i]);
   return out;
+}
+
+std::string suite_text(const gmesp_sa_set& set) {
+  return fmt::format("{}/{}", name_of(kCiphers, set.cipher), name_of(kIntegrities, set.integrity));
+}
+
+std::optional<uint64_t> left_s(const gmesp_sa_set& set) {
+  if (set.not_after_ms == GMESP_FOREVER) return std::nullopt;
+  const uint64_t now_ms = gmesp_now_ms();
+  return set.not_after_ms > now_ms ? (set.not_after_ms - now_ms) / 1000 : 0;
+}
+
+uint64_t age_s(const gmesp_set_view& view) {
+  return (gmesp_now_ms() - view.installed_ms) / 1000;
 }
 
 std::string id_text(uint64_t set_id) {

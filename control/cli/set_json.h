@@ -4,6 +4,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -20,6 +21,12 @@ void set_from_json(const std::string& text, gmesp_sa_set& set);
 
 /// A live set with its counters, without keys.
 nlohmann::ordered_json json_of(const gmesp_set_view& view);
+
+/// "aes-cbc/hmac-sha-1-96".
+std::string suite_text(const gmesp_sa_set& set);
+/// Seconds until the set ends; empty: it does not.
+std::optional<uint64_t> left_s(const gmesp_sa_set& set);
+uint64_t age_s(const gmesp_set_view& view);
 
 std::string id_text(uint64_t set_id);
 /// Decimal, or hexadecimal with 0x. Throws InputError.

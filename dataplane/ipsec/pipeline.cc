@@ -298,7 +298,10 @@ bool Pipeline::told_too_big(const Pending& pending, const SaIdentity& sa, uint16
   const uint32_t headers = l3_header_bytes(packet.layers);
   const bool is_ipv4 = packet.layers.is_ipv4;
   if (protected_bytes(sa, is_ipv4, packet.layers.l3_bytes, headers) <= mtu_bytes) return false;
-  if (pending.joined || !may_not_be_cut(packet)) return false;
+  // No single frame of the host is larger than the MTU: such a datagram was joined too, by another
+  // worker before it was handed over, or by the device.
+  const bool joined = pending.joined || packet.layers.l3_bytes > options_.access_mtu_bytes;
+  if (joined || !may_not_be_cut(packet)) return false;
   Packet reply{};
   if (!icmp_bucket_.take(now_ms_) || !io_.allocate(kHeadroomBytes + 1500, reply)) return true;
   const uint32_t inner_mtu = inner_mtu_bytes(sa, is_ipv4, mtu_bytes, headers);

@@ -141,8 +141,13 @@ void Pipeline::flush(Side to) {
   if (box.count == 0) return;
   const uint32_t sent = io_.transmit(to, {box.packets.data(), box.count});
   for (uint32_t i = sent; i < box.count; ++i) {
-    counters_.add(DropReason::kTransmitFull);
-    io_.release(box.packets[i].owner);
+    const Outgoing& refused = box.packets[i];
+    Packet packet{};
+    packet.buffer = packet.data = refused.data;
+    packet.capacity = packet.length = refused.length;
+    packet.owner = refused.owner;
+    packet.layers.is_ip = parse(packet) == DropReason::kNone && packet.layers.is_ip;
+    drop(packet, to, DropReason::kTransmitFull);
   }
   box.count = 0;
 }

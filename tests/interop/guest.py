@@ -1,6 +1,10 @@
-"""The UE of the lab: a User-Mode Linux guest, whose kernel has the ESP that this machine's kernel may lack."""
+"""The UE of the lab: a User-Mode Linux guest, whose kernel has the ESP that this machine's may lack.
+
+Times to wait are long: the guest starts programs slowly, and a test machine may be busy with others.
+"""
 import re
 import shlex
+import shutil
 import socket
 import threading
 import time
@@ -9,6 +13,9 @@ from pathlib import Path
 import lab
 
 HERE = Path(__file__).resolve().parent
+# This folder as the guest sees it. A copy: the guest has a /tmp and a /run of its own, and a checkout
+# that lies below one of them would be hidden.
+IN_GUEST = Path("/run/out/interop")
 _AGENT = ("192.168.255.2", 9999)
 _KICK_PERIOD_S = 0.05
 
@@ -20,6 +27,8 @@ class Guest:
         self.namespace = namespace
         self.folder = lab.RUN / "guest"
         self.folder.mkdir()
+        shutil.copytree(HERE, self.folder / "interop",
+                        ignore=shutil.ignore_patterns("__pycache__"))
         self._management = f"{interface}-m"
         lab.ip_batch(namespace, [
             f"tuntap add dev {interface} mode tap",
@@ -30,7 +39,7 @@ class Guest:
         self.process = lab.Process(
             "guest-console",
             ["linux.uml", f"mem={memory}", "root=/dev/root", "rootfstype=hostfs", "rootflags=/",
-             "ro", "quiet", f"init={HERE}/guest_init.sh", f"GUEST_DIR={self.folder}",
+             "ro", "quiet", f"init={self.folder}/interop/guest_init.sh", f"GUEST_DIR={self.folder}",
              f"uml_dir={lab.RUN}/uml", "umid=guest", "con=null", "con0=fd:0,fd:1", "ssl=null",
              f"vec0:transport=tap,ifname={interface},depth=128",
              f"eth0=tuntap,{self._management}"],
@@ -53,16 +62,16 @@ class Guest:
 
         threading.Thread(target=kick, daemon=True).start()
 
-    def wait_ready(self, timeout_s=40):
+    def wait_ready(self, timeout_s=120):
         """Returns the guest kernel's version."""
         ready = lab.wait_for(lambda: re.search(r"GUEST-READY (\S+)", self.process.output()),
                              timeout_s, "the UE guest", self.process)
-        lab.wait_for(self._answers, 10, "the guest's shell", self.process)
+        lab.wait_for(self._answers, 60, "the guest's shell", self.process)
         return ready.group(1)
 
     def _answers(self):
         try:
-            return self.run("echo pong", timeout_s=2).strip() == "pong"
+            return self.run("echo pong", timeout_s=10).strip() == "pong"
         except (OSError, lab.LabError):
             return False
 
@@ -73,7 +82,7 @@ class Guest:
         link.connect((_AGENT[0], port))
         return link
 
-    def run(self, script, timeout_s=60.0, check=True):
+    def run(self, script, timeout_s=120.0, check=True):
         """Runs a shell script in the guest and returns what it printed."""
         # socat leaves its own sockets open in the shell; a program that goes on in the background
         # would keep them, so they are closed first and the end is told by a line, not by a close.

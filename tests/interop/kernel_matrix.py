@@ -17,6 +17,7 @@ import peer  # noqa: E402
 import sa_sets  # noqa: E402
 import sip_flows  # noqa: E402
 import wire  # noqa: E402
+from guest import IN_GUEST  # noqa: E402
 from world import World  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
@@ -56,12 +57,12 @@ class Report:
 
 def start_peers(world, matrix):
     """The traffic program on both sides; returns whom to ask (UE, P-CSCF)."""
-    world.guest.start("ue-peer", ["python3", HERE / "peer.py", "ue", matrix,
+    world.guest.start("ue-peer", ["python3", IN_GUEST / "peer.py", "ue", matrix,
                                   f"192.168.255.2:{_PEER_PORT}"])
     host = lab.Process("pcscf-peer", ["/usr/bin/python3", HERE / "peer.py", "pcscf", matrix,
                                       f"127.0.0.1:{_PEER_PORT}"], "pcscf")
-    lab.wait_for(lambda: "PEER-READY" in host.output(), 20, "the host's peer", host)
-    lab.wait_for(lambda: "PEER-READY" in world.guest.log("ue-peer"), 30, "the UE's peer")
+    lab.wait_for(lambda: "PEER-READY" in host.output(), 60, "the host's peer", host)
+    lab.wait_for(lambda: "PEER-READY" in world.guest.log("ue-peer"), 90, "the UE's peer")
 
     def connect_host():
         link = lab.socket_in("pcscf", lab.socket.AF_INET, lab.socket.SOCK_STREAM)

@@ -1,12 +1,12 @@
 """A private world for network tests: what happens in it cannot leave anything behind.
 
 run_isolated() starts the test as the first process of its own pid, mount, network and IPC
-namespaces, with an empty /run and /dev/shm. When that process ends, however it ends, the kernel kills every
-process started below it, and with the last one go the network namespaces, interfaces, sockets
-and files of the run. So there is no list of things to undo, and two runs never meet: names may be
-the same in each of them.
+namespaces, with an empty /run and /dev/shm. When that process ends, however it ends, the kernel
+kills every process started below it, and with the last one go the network namespaces, interfaces,
+sockets and files of the run. So there is no list of things to undo, and two runs never meet: names
+may be the same in each of them.
 
-Only what a test writes outside /run (its output folder) stays.
+Only what a test writes elsewhere (its output folder) stays.
 """
 import ctypes
 import fcntl

@@ -20,7 +20,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import sa_sets  # noqa: E402
 
-_TRIES, _TRY_S = 4, 1.0
+_TRIES, _TRY_S = 5, 1.0
+_TCP_S = 15.0
 _QUESTION, _ANSWER = b"Q", b"A"
 
 
@@ -113,7 +114,7 @@ class Peer:
         """Connects from the client port, sends each size and reads it back, closes."""
         family, own, client, remote, _ = self.ends[index]
         with _bound(family, socket.SOCK_STREAM, own, client) as link:
-            link.settimeout(_TRIES * _TRY_S)
+            link.settimeout(_TCP_S)
             link.connect(remote)
             for size in sizes:
                 sent = filler(next(self.tokens), size)
@@ -149,7 +150,7 @@ class Remote:
         self.lines = link.makefile("rw")
 
     def ask(self, what, **arguments):
-        self.link.settimeout(_TRIES * _TRY_S * 3)
+        self.link.settimeout(4 * _TCP_S)
         self.lines.write(json.dumps({"do": what, **arguments}) + "\n")
         self.lines.flush()
         return json.loads(self.lines.readline() or '{"ok": false, "error": "the peer is gone"}')

@@ -8,12 +8,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import guest
 import lab
 from sa_sets import TRANSPORT, TUNNEL
 
-SCENARIOS = Path(__file__).resolve().parent / "sip"
+_ON_HOST = Path(__file__).resolve().parent / "sip"
+_IN_GUEST = guest.IN_GUEST / "sip"
 _SIPP_TRANSPORT = {"UDP": "u1", "TCP": "t1"}
-_LIMIT_S = 30
+_LIMIT_S = 60
 _CLEAR_PORT = 5060
 _ports = itertools.count(30000, 10)  # for media and SIPp's own control socket; unused
 
@@ -40,7 +42,8 @@ def _bracketed(address):
 
 def _sipp(scenario, name, address, port, transport, folder):
     media = next(_ports)
-    return ["sipp", "-sf", SCENARIOS / scenario, "-i", address, "-bind_local", "-p", port,
+    scenarios = _ON_HOST if folder == lab.RUN else _IN_GUEST
+    return ["sipp", "-sf", scenarios / scenario, "-i", address, "-bind_local", "-p", port,
             "-t", _SIPP_TRANSPORT[transport], "-nostdin", "-mp", media, "-cp", media + 5,
             "-trace_logs", "-log_file", f"{folder}/{name}.steps",
             "-trace_err", "-error_file", f"{folder}/{name}.error.log"]
@@ -113,14 +116,14 @@ def _wait_listening(transport, port, process):
     """Waits until a program on the host has opened its port."""
     kind = "-uln" if transport == "UDP" else "-tln"
     lab.wait_for(lambda: lab.sh(f"ip netns exec pcscf ss -H {kind} sport = :{port}").strip(),
-                 15, "SIPp on the host", process)
+                 60, "SIPp on the host", process)
 
 
 def _wait_listening_in_guest(world, transport, port):
     """The same in the guest: one call, because every process there is slow to start."""
     state = "07" if transport == "UDP" else "0A"  # unconnected, listening
     table = transport.lower()
-    world.guest.run(f"for n in $(seq 150); do\n"
+    world.guest.run(f"for n in $(seq 400); do\n"
                     f"grep -q ':{port:04X} [0:]* {state} ' /proc/net/{table} /proc/net/{table}6 "
                     f"&& exit 0\nsleep 0.1\ndone\nexit 1")
 

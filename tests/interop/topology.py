@@ -12,12 +12,11 @@ address and, from port 4500, another port. wire0 is the access wire: captured an
 """
 import json
 import secrets
-from pathlib import Path
 
 import lab
+from guest import IN_GUEST
 from sa_sets import NAT_PUBLIC, PCSCF, PROTECTED_PORTS, UE_DIRECT, UE_PRIVATE
 
-HERE = Path(__file__).resolve().parent
 ROUTER_MAC = "02:00:00:00:00:fe"
 PCSCF_MAC = "02:00:00:00:00:01"  # of acc0 and gmesp0 both: ARP and ND pass gmespd unchanged
 _NAT_RULES = """
@@ -103,8 +102,8 @@ ip addr add {UE_PRIVATE[6]}/64 dev vec0 nodad
 ip route add default via 10.9.1.1
 ip -6 route add default via fd00:9:1::1
 ip -batch /run/out/ip.batch""")
-    guest.start("encapsulation", ["python3", HERE / "guest_encapsulation.py"])
-    lab.wait_for(lambda: "ENCAPSULATION-READY" in guest.log("encapsulation"), 20,
+    guest.start("encapsulation", ["python3", IN_GUEST / "guest_encapsulation.py"])
+    lab.wait_for(lambda: "ENCAPSULATION-READY" in guest.log("encapsulation"), 90,
                  "the UE's UDP encapsulation")
 
 
@@ -145,7 +144,7 @@ class Gmespd:
     def start(self):
         self.config.write_text(configuration())
         self.process = lab.Process("gmespd", [self.program, "--config", self.config], "pcscf")
-        lab.wait_for(self._ready, 30, "gmespd", self.process)
+        lab.wait_for(self._ready, 60, "gmespd", self.process)
         address_host_side()
 
     def _ready(self):

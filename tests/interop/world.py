@@ -39,7 +39,7 @@ class World:
         self.say(text, now - self.started)
         self.started = now
 
-    def drops_settled(self, expected, timeout_s=3.0):
+    def drops_settled(self, expected, timeout_s=15.0):
         """Drop counters, as soon as they are `expected`, or as they are after the time."""
         deadline = time.monotonic() + timeout_s
         while (drops := self.gmespd.drops()) != expected and time.monotonic() < deadline:
