@@ -60,6 +60,8 @@ Status ModelTable::install(const SaSetRecord& record, Completion& answer) {
   }
   if (record.mode != 1 && record.mode != 2) return Status::kBadMode;
   if (record.integrity == 0) return Status::kIntegrityMissing;
+  if (record.integrity > 2 || record.cipher == 0 || record.cipher > 3)
+    return Status::kUnknownAlgorithm;
   if ((withdrawn_integrity_ >> record.integrity & 1) != 0 ||
       (withdrawn_cipher_ >> record.cipher & 1) != 0)
     return Status::kAlgorithmWithdrawn;
@@ -106,6 +108,7 @@ Status ModelTable::change(const shm::Command& command, Completion& answer) {
       withdrawn_cipher_ |= 1u << argument.cipher & ~1u;
       return Status::kOk;
     case CommandKind::kRestoreAlgorithm:
+      if (argument.integrity > 2 || argument.cipher > 3) return Status::kUnknownAlgorithm;
       withdrawn_integrity_ &= ~(1u << argument.integrity);
       withdrawn_cipher_ &= ~(1u << argument.cipher);
       return Status::kOk;
