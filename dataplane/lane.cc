@@ -20,6 +20,7 @@ Packet packet_of(rte_mbuf* mbuf) {
   packet.owner = mbuf;
   packet.l4_checksum_trusted =
       (mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+  packet.joined = false;
   packet.layers = {};
   return packet;
 }
@@ -90,7 +91,9 @@ void Worker::Lane::add(rte_mbuf* mbuf, Side side, Batch& batch) {
 
 void Worker::Lane::take(const ipsec::HandedOff& entry) {
   Batch& batch = handed_off_[static_cast<uint32_t>(entry.side)];
-  batch.packets[batch.count++] = packet_of(static_cast<rte_mbuf*>(entry.owner));
+  Packet& packet = batch.packets[batch.count++];
+  packet = packet_of(static_cast<rte_mbuf*>(entry.owner));
+  packet.joined = entry.joined;
 }
 
 bool Worker::Lane::full() const {
@@ -143,7 +146,7 @@ bool Worker::Lane::hand_off(uint8_t worker, Side side, const Packet& packet) {
   auto* mbuf = static_cast<rte_mbuf*>(packet.owner);
   // parse() may have cut Ethernet padding off; the next worker starts from the same frame.
   set_frame(mbuf, {packet.owner, packet.data, packet.length});
-  return handoffs_[worker_ * workers_ + worker]->push({mbuf, pair_, side});
+  return handoffs_[worker_ * workers_ + worker]->push({mbuf, pair_, side, packet.joined});
 }
 
 }  // namespace gmesp::dataplane

@@ -1,5 +1,6 @@
 #include "control/shm/connection.h"
 
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,9 +35,12 @@ void Connection::kill(const std::string& why) {
   if (!dead()) why_dead_ = why;
 }
 
-/// A few at a time: a client that floods the socket waits for its turn like the others.
+/// A few at a time: a client that floods the socket waits for its turn like the others. The hang-up
+/// is asked for by itself, so that unread bells do not hide it.
 void Connection::hear_bell() {
   constexpr int kBellsMax = 16;
+  pollfd hang_up{socket_, POLLRDHUP, 0};
+  if (poll(&hang_up, 1, 0) != 0) return kill("client hung up");
   for (int i = 0; i < kBellsMax; ++i) {
     char bell[16];
     const ssize_t bytes = recv(socket_, bell, sizeof bell, MSG_DONTWAIT);

@@ -17,6 +17,7 @@ struct HandedOff {
   void* owner;
   uint32_t pair;  ///< index of the port pair it came in on
   Side side;
+  bool joined;  ///< Packet::joined
 };
 
 class HandoffRing {

@@ -53,6 +53,7 @@ struct Packet {
   uint32_t length;           ///< bytes of the frame from `data`
   void* owner;               ///< opaque to the core
   bool l4_checksum_trusted;  ///< the device verified the L4 checksum of this very frame
+  bool joined;               ///< came as fragments, so it may leave as fragments
   Layers layers;
 
   uint32_t headroom() const { return static_cast<uint32_t>(data - buffer); }

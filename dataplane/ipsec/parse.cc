@@ -66,6 +66,8 @@ DropReason parse_ipv4(Packet& packet, uint16_t l3_offset) {
   const uint32_t total_bytes = load_be16(ip + kIpv4TotalLengthAt);
   if (total_bytes < header_bytes || total_bytes > available) return DropReason::kIpLengthBad;
   if (!ipv4_checksum_good(ip)) return DropReason::kIpChecksumBad;
+  layers.source = Address::from_ipv4(ip + kIpv4SourceAt);
+  layers.destination = Address::from_ipv4(ip + kIpv4DestinationAt);
   if (is_bad_ipv4_source(ip + kIpv4SourceAt)) return DropReason::kSourceAddressBad;
   if (ip[kIpv4ProtocolAt] == kProtocolAh) return DropReason::kAhRefused;
 
@@ -83,8 +85,6 @@ DropReason parse_ipv4(Packet& packet, uint16_t l3_offset) {
       static_cast<uint16_t>((fragment & kIpv4FragmentOffset) * kFragmentUnitBytes);
   layers.fragment_header_offset = 0;
   layers.fragment_id = load_be16(ip + kIpv4IdentificationAt);
-  layers.source = Address::from_ipv4(ip + kIpv4SourceAt);
-  layers.destination = Address::from_ipv4(ip + kIpv4DestinationAt);
   packet.length = l3_offset + total_bytes;
   return layers.is_fragment ? DropReason::kNone : parse_l4(packet);
 }

@@ -43,7 +43,8 @@ Pipeline::Pipeline(const PipelineOptions& options, SaDatabase& database, PacketI
       access_fragments_(options.reassembly),
       trusted_fragments_(trusted(options.reassembly)),
       clear_bucket_(options.clear_packets_per_second, options.clear_packets_per_second / 10 + 1),
-      icmp_bucket_(options.icmp_errors_per_second, options.icmp_errors_per_second / 10 + 1),
+      icmp_in_bucket_(options.icmp_errors_per_second, options.icmp_errors_per_second / 10 + 1),
+      icmp_out_bucket_(options.icmp_errors_per_second, options.icmp_errors_per_second / 10 + 1),
       audit_buckets_(kDropReasonCount + 1,
                      TokenBucket(options.audit_events_per_second, options.audit_events_per_second)),
       audit_suppressed_(kDropReasonCount + 1, 0) {}
@@ -56,8 +57,8 @@ void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_hos
   pending_count_ = working_count_ = joined_count_ = unproven_count_ = 0;
   counters_.add(Statistic::kAccessPackets, from_access.size());
   counters_.add(Statistic::kHostPackets, from_host.size());
-  for (Packet& packet : from_access) admit(packet, Side::kAccess, false);
-  for (Packet& packet : from_host) admit(packet, Side::kHost, false);
+  for (Packet& packet : from_access) admit(packet, Side::kAccess);
+  for (Packet& packet : from_host) admit(packet, Side::kHost);
   look_up();
   finish();
   flush(Side::kAccess);
@@ -77,7 +78,7 @@ void Pipeline::expire(uint64_t now_ms) {
 
 /// Parses and classifies; ESP work is queued with its bucket on the way into the cache, the rest
 /// ends here.
-void Pipeline::admit(Packet& packet, Side side, bool joined) {
+void Pipeline::admit(Packet& packet, Side side) {
   if (const DropReason reason = parse(packet); reason != DropReason::kNone) {
     packet.layers.is_ip = false;  // what was found so far names the packet, but points nowhere
     return drop(packet, side, reason);
@@ -99,7 +100,7 @@ void Pipeline::admit(Packet& packet, Side side, bool joined) {
       const uint32_t spi = load_be32(packet.at(verdict.esp_offset));
       const uint64_t hash = database_.inbound_hash(spi, layers.destination);
       database_.prefetch_inbound(hash);
-      pending_[pending_count_++] = {&packet, hash, verdict, side, joined, 0, 0};
+      pending_[pending_count_++] = {&packet, hash, verdict, side, 0, 0};
       return;
     }
     case Route::kProtect: {
@@ -108,7 +109,7 @@ void Pipeline::admit(Packet& packet, Side side, bool joined) {
       const uint64_t hash =
           database_.outbound_hash(layers.source, local_port, layers.destination, ue_port);
       database_.prefetch_outbound(hash);
-      pending_[pending_count_++] = {&packet, hash, verdict, side, joined, local_port, ue_port};
+      pending_[pending_count_++] = {&packet, hash, verdict, side, local_port, ue_port};
       return;
     }
   }
@@ -129,7 +130,7 @@ void Pipeline::admit_fragment(Packet& packet, Side side) {
   }
   Packet* whole = side == Side::kAccess ? join(packet, side, access_fragments_, kAccessContext)
                                         : join(packet, side, trusted_fragments_, kHostContext);
-  if (whole != nullptr) admit(*whole, side, true);
+  if (whole != nullptr) admit(*whole, side);
 }
 
 /// Stores the fragment and frees its packet. Returns the joined datagram if this was the last
@@ -156,6 +157,7 @@ Packet* Pipeline::join(Packet& packet, Side side, Reassembler& reassembler, uint
     if (allocated) io_.release(whole.owner);
     return nullptr;
   }
+  whole.joined = true;
   ++joined_count_;
   counters_.add(Statistic::kDatagramsJoined);
   counters_.add(Statistic::kFragmentsJoined, fragments);
@@ -176,7 +178,8 @@ void Pipeline::admit_clear(Packet& packet, Side side) {
 /// The control thread matches it to an SA; the worker only passes on what it was told, at a bounded
 /// rate.
 void Pipeline::take_path_mtu(Packet& packet, const IcmpQuote& quote) {
-  if (!icmp_bucket_.take(now_ms_)) return drop(packet, Side::kAccess, DropReason::kPathMtuIgnored);
+  if (!icmp_in_bucket_.take(now_ms_))
+    return drop(packet, Side::kAccess, DropReason::kPathMtuIgnored);
   Notice notice = notice_about(packet, shm::EventKind::kPathMtuLearned, kNoSa);
   notice.protocol = quote.protocol;
   notice.spi = quote.has_spi ? quote.spi : 0;
@@ -244,7 +247,7 @@ void Pipeline::start_inbound(const Pending& pending) {
   if (sa == kNoSa) return drop(packet, Side::kAccess, DropReason::kUnknownSpi);
   if (!own(packet, Side::kAccess, sa)) return;
   Working& working = working_[working_count_];
-  working = {&packet, {}, sa, Side::kAccess, pending.joined, 0, 0};
+  working = {&packet, {}, sa, Side::kAccess, 0, 0};
   working.inbound = {&packet,
                      sa,
                      pending.verdict.esp_offset,
@@ -269,7 +272,7 @@ void Pipeline::start_outbound(const Pending& pending) {
   const uint16_t learned = identity.path_mtu.load(std::memory_order_relaxed);
   const uint16_t mtu_bytes =
       learned != 0 && learned < options_.access_mtu_bytes ? learned : options_.access_mtu_bytes;
-  if (told_too_big(pending, identity, mtu_bytes))
+  if (told_too_big(packet, identity, mtu_bytes))
     return drop_for_sa(packet, Side::kHost, DropReason::kTooBigForPath, sa);
   const uint32_t headers = l3_header_bytes(layers);
   const bool outer_is_ipv4 = layers.is_ipv4;
@@ -278,7 +281,7 @@ void Pipeline::start_outbound(const Pending& pending) {
       clamp_mss(packet, static_cast<uint16_t>(inner_mtu - headers - kTcpHeaderBytes)))
     counters_.add(Statistic::kMssLowered);
   Working& working = working_[working_count_];
-  working = {&packet, {}, sa, Side::kHost, pending.joined, mtu_bytes, layers.l3_bytes};
+  working = {&packet, {}, sa, Side::kHost, mtu_bytes, layers.l3_bytes};
   OutboundNews news{};
   const DropReason reason =
       prepare_outbound(database_, sa, packet, now_ms_, options_.outbound, iv_source_,
@@ -293,17 +296,15 @@ void Pipeline::start_outbound(const Pending& pending) {
 
 /// RFC 2401 6.1: a packet that must not be cut and does not fit once protected is answered with
 /// "too big".
-bool Pipeline::told_too_big(const Pending& pending, const SaIdentity& sa, uint16_t mtu_bytes) {
-  Packet& packet = *pending.packet;
+bool Pipeline::told_too_big(const Packet& packet, const SaIdentity& sa, uint16_t mtu_bytes) {
   const uint32_t headers = l3_header_bytes(packet.layers);
   const bool is_ipv4 = packet.layers.is_ipv4;
   if (protected_bytes(sa, is_ipv4, packet.layers.l3_bytes, headers) <= mtu_bytes) return false;
-  // No single frame of the host is larger than the MTU: such a datagram was joined too, by another
-  // worker before it was handed over, or by the device.
-  const bool joined = pending.joined || packet.layers.l3_bytes > options_.access_mtu_bytes;
+  // No single frame of the host is larger than the MTU: such a datagram was joined by the device.
+  const bool joined = packet.joined || packet.layers.l3_bytes > options_.access_mtu_bytes;
   if (joined || !may_not_be_cut(packet)) return false;
   Packet reply{};
-  if (!icmp_bucket_.take(now_ms_) || !io_.allocate(kHeadroomBytes + 1500, reply)) return true;
+  if (!icmp_out_bucket_.take(now_ms_) || !io_.allocate(kHeadroomBytes + 1500, reply)) return true;
   const uint32_t inner_mtu = inner_mtu_bytes(sa, is_ipv4, mtu_bytes, headers);
   if (!write_too_big(packet, inner_mtu, kHeadroomBytes, reply)) {
     io_.release(reply.owner);

@@ -101,7 +101,6 @@ class Pipeline {
     uint64_t hash;
     Verdict verdict;
     Side side;
-    bool joined;                   ///< came as fragments: may leave as fragments
     uint16_t local_port, ue_port;  ///< host side
   };
   /// A packet whose job is with the engine.
@@ -110,7 +109,6 @@ class Pipeline {
     InboundItem inbound;
     SaIndex sa;
     Side side;
-    bool joined;
     uint16_t mtu_bytes;    ///< outbound
     uint32_t clear_bytes;  ///< outbound: of the IP packet before ESP
   };
@@ -119,7 +117,7 @@ class Pipeline {
     uint32_t count = 0;
   };
 
-  void admit(Packet& packet, Side side, bool joined);
+  void admit(Packet& packet, Side side);
   void admit_fragment(Packet& packet, Side side);
   Packet* join(Packet& packet, Side side, Reassembler& reassembler, uint32_t context);
   void admit_clear(Packet& packet, Side side);
@@ -128,7 +126,7 @@ class Pipeline {
   bool own(Packet& packet, Side side, SaIndex sa);
   void start_inbound(const Pending& pending);
   void start_outbound(const Pending& pending);
-  bool told_too_big(const Pending& pending, const SaIdentity& sa, uint16_t mtu_bytes);
+  bool told_too_big(const Packet& packet, const SaIdentity& sa, uint16_t mtu_bytes);
   void finish();
   void finish_inbound_item(Working& working, const crypto::CryptoJob& job);
   void finish_outbound_item(Working& working, const crypto::CryptoJob& job);
@@ -157,7 +155,10 @@ class Pipeline {
   Reassembler access_fragments_;
   Reassembler trusted_fragments_;
   TokenBucket clear_bucket_;
-  TokenBucket icmp_bucket_;
+  /// What the network may tell us and what we tell the host: apart, so that forged errors do not
+  /// silence our own.
+  TokenBucket icmp_in_bucket_;
+  TokenBucket icmp_out_bucket_;
   std::vector<TokenBucket> audit_buckets_;
   std::vector<uint32_t> audit_suppressed_;
   uint64_t now_ms_ = 0;

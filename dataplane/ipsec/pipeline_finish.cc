@@ -19,6 +19,20 @@ bool is_silent(DropReason reason) {
          reason == DropReason::kPathMtuTaken || reason == DropReason::kShutDown;
 }
 
+/// Bare or behind UDP on the encapsulation port (RFC 3948 2.1); null if there is none.
+const uint8_t* esp_header_in(const Packet& packet, uint16_t encapsulation_port) {
+  constexpr uint32_t kUdpHeaderBytes = 8;
+  constexpr uint32_t kEspHeaderBytes = 8;
+  const uint8_t* l4 = packet.at(packet.layers.l4_offset);
+  if (packet.layers.protocol == kProtocolEsp)
+    return packet.l4_bytes() >= kEspHeaderBytes ? l4 : nullptr;
+  if (packet.layers.protocol != kProtocolUdp || encapsulation_port == 0) return nullptr;
+  if (load_be16(l4) != encapsulation_port && load_be16(l4 + 2) != encapsulation_port)
+    return nullptr;
+  if (load_be16(l4 + 4) < kUdpHeaderBytes + kEspHeaderBytes) return nullptr;
+  return load_be32(l4 + kUdpHeaderBytes) != 0 ? l4 + kUdpHeaderBytes : nullptr;
+}
+
 }  // namespace
 
 void Pipeline::finish() {
@@ -200,12 +214,13 @@ Notice Pipeline::notice_about(const Packet& packet, shm::EventKind kind, SaIndex
   }
   if (!layers.is_ip || layers.is_fragment) return notice;
   const uint8_t* l4 = packet.at(layers.l4_offset);
-  if (layers.protocol == kProtocolEsp && packet.l4_bytes() >= 8) {
-    notice.spi = load_be32(l4);
-    notice.sequence = load_be32(l4 + 4);
-  } else if (layers.protocol == kProtocolUdp || layers.protocol == kProtocolTcp) {
+  if (layers.protocol == kProtocolUdp || layers.protocol == kProtocolTcp) {
     notice.source_port = load_be16(l4);
     notice.destination_port = load_be16(l4 + 2);
+  }
+  if (const uint8_t* esp = esp_header_in(packet, options_.encapsulation_port); esp != nullptr) {
+    notice.spi = load_be32(esp);
+    notice.sequence = load_be32(esp + 4);
   }
   return notice;
 }

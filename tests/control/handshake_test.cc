@@ -108,6 +108,22 @@ TEST(Handshake, SecondWriterIsRefusedAndToldWhoTheFirstIs) {
   EXPECT_NE(writer(server.socket_path()), nullptr);  // at once: the hang-up is seen first
 }
 
+// Shows: R-C-03
+TEST(Handshake, NewWriterNeedNotWaitForTheBellsOfAnOldOne) {
+  RunningServer server;
+  server.hang(true);
+  {
+    RawClient old(server.socket_path());
+    ASSERT_TRUE(old.say_hello(shm::Role::kWriter));
+    server.hang(false);
+    ASSERT_TRUE(old.map_answer());
+    server.hang(true);
+    for (int i = 0; i < 100; ++i) old.ring();
+  }
+  server.hang(false);
+  EXPECT_NE(writer(server.socket_path()), nullptr);
+}
+
 // Shows: R-C-02
 TEST(Handshake, ConnectionsAreLimited) {
   RunningServer server({.connections_max = 3});

@@ -71,6 +71,8 @@ void udp_longer_than_ip(DropTrial& trial) {
 void udp_checksum_wrong(DropTrial& trial) {
   const Bytes clear = trial.ue.clear(SaRole::kInUcPs, pattern(20));
   feed(trial, seal(trial.ue.sa(SaRole::kInUcPs), 1, clear, {.udp_checksum = UdpChecksum::kWrong}));
+  trial.audit.spi = trial.ue.sa(SaRole::kInUcPs).spi;
+  trial.audit.sequence = 1;
 }
 
 void unreachable_about_esp(DropTrial& trial) {

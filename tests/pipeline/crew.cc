@@ -130,9 +130,11 @@ uint32_t Crew::Member::take_handed_over() {
   ipsec::HandedOff entry;
   for (uint8_t from = 0; from < workers_; ++from) {
     ipsec::HandoffRing& ring = *crew_.rings_[from * workers_ + worker_];
-    while (packets[0].size() + packets[1].size() < ipsec::Pipeline::kPacketsMax && ring.pop(entry))
-      packets[static_cast<size_t>(entry.side)].push_back(
-          packet_in(*static_cast<Buffer*>(entry.owner)));
+    while (packets[0].size() + packets[1].size() < ipsec::Pipeline::kPacketsMax && ring.pop(entry)) {
+      Packet packet = packet_in(*static_cast<Buffer*>(entry.owner));
+      packet.joined = entry.joined;
+      packets[static_cast<size_t>(entry.side)].push_back(packet);
+    }
   }
   const auto taken = static_cast<uint32_t>(packets[0].size() + packets[1].size());
   if (taken == 0) return 0;
@@ -164,7 +166,7 @@ bool Crew::Member::hand_off(uint8_t worker, Side side, const Packet& packet) {
   auto* buffer = static_cast<Buffer*>(packet.owner);
   buffer->offset = static_cast<uint32_t>(packet.data - buffer->bytes);
   buffer->length = packet.length;
-  if (!crew_.rings_[worker_ * workers_ + worker]->push({buffer, 0, side})) return false;
+  if (!crew_.rings_[worker_ * workers_ + worker]->push({buffer, 0, side, packet.joined})) return false;
   --buffers;
   return true;
 }

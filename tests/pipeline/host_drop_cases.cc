@@ -75,7 +75,10 @@ void owner_is_busy(DropTrial& trial) {
 void port_is_full(DropTrial& trial) {
   trial.lab.transmit_room = 0;
   feed(trial, trial.ue.datagram(kSaD, pattern(30)));
-  trial.audit = {};  // nobody looks into a frame that is ready to go
+  // The frame is ESP by now.
+  trial.audit = {.source = trial.ue.local, .destination = trial.ue.ue};
+  trial.audit.spi = trial.ue.spi_us;
+  trial.audit.sequence = 1;
 }
 
 /// Without DF it may be cut after ESP, into buffers that are not there.

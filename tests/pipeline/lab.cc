@@ -52,7 +52,18 @@ std::vector<Sent> Lab::process(const std::vector<Bytes>& access, const std::vect
   std::vector<Packet> from_host;
   for (const Bytes& frame : access) from_access.push_back(make_packet(frame));
   for (const Bytes& frame : host) from_host.push_back(make_packet(frame));
-  pipeline_->process(from_access, from_host, now_ms);
+  return run(std::move(from_access), std::move(from_host));
+}
+
+std::vector<Sent> Lab::take(const HandedTo& handed) {
+  Packet packet = make_packet(handed.frame);
+  packet.joined = handed.joined;
+  if (handed.side == Side::kAccess) return run({packet}, {});
+  return run({}, {packet});
+}
+
+std::vector<Sent> Lab::run(std::vector<Packet> access, std::vector<Packet> host) {
+  pipeline_->process(access, host, now_ms);
   settle();
   return std::exchange(sent_, {});
 }
@@ -188,7 +199,8 @@ bool Lab::hand_off(uint8_t worker, Side side, const Packet& packet) {
   EXPECT_LT(worker, options_.pipeline.workers);
   if (hand_off_refused) return false;
   EXPECT_TRUE(is_live(packet.owner)) << "handed over a packet that is not the pipeline's";
-  handed_over_.push_back({worker, side, {packet.data, packet.data + packet.length}});
+  handed_over_.push_back(
+      {worker, side, {packet.data, packet.data + packet.length}, packet.joined});
   live_.erase(packet.owner);
   return true;
 }

@@ -31,6 +31,7 @@ struct HandedTo {
   uint8_t worker;
   ipsec::Side side;
   Bytes frame;
+  bool joined;
 };
 
 class Lab final : public ipsec::PacketIo {
@@ -49,6 +50,8 @@ class Lab final : public ipsec::PacketIo {
   std::vector<Sent> process(const std::vector<Bytes>& access, const std::vector<Bytes>& host);
   std::vector<Sent> from_network(const Bytes& frame) { return process({frame}, {}); }
   std::vector<Sent> from_host(const Bytes& frame) { return process({}, {frame}); }
+  /// What another worker handed over.
+  std::vector<Sent> take(const HandedTo& handed);
   /// For drops outside process(): checks the books too.
   void drop(const Bytes& frame, ipsec::Side side, ipsec::DropReason reason);
 
@@ -93,6 +96,7 @@ class Lab final : public ipsec::PacketIo {
     uint32_t capacity;
   };
 
+  std::vector<Sent> run(std::vector<ipsec::Packet> access, std::vector<ipsec::Packet> host);
   ipsec::Packet make_packet(const Bytes& frame);
   ipsec::Packet make_buffer(uint32_t capacity);
   bool is_live(void* owner) { return live_.contains(owner); }

@@ -34,10 +34,12 @@ struct Pair {
   }
   /// Feeds a frame to a worker and on to whoever gets it then. All that was sent.
   std::vector<Sent> feed(size_t worker, Side from, const Bytes& frame) {
-    std::vector<Sent> sent =
-        from == Side::kAccess ? labs[worker]->from_network(frame) : labs[worker]->from_host(frame);
-    for (const HandedTo& handed : labs[worker]->handed_over()) {
-      const std::vector<Sent> more = feed(handed.worker, handed.side, handed.frame);
+    return feed({static_cast<uint8_t>(worker), from, frame, false});
+  }
+  std::vector<Sent> feed(const HandedTo& first) {
+    std::vector<Sent> sent = labs[first.worker]->take(first);
+    for (const HandedTo& handed : labs[first.worker]->handed_over()) {
+      const std::vector<Sent> more = feed(handed);
       sent.insert(sent.end(), more.begin(), more.end());
     }
     return sent;
