@@ -84,6 +84,10 @@ void Engine::process(std::span<CryptoJob> jobs) noexcept {
   }
 }
 
+void Engine::forget_keys() noexcept {
+  impl_->openssl.forget_keys();
+}
+
 EngineChoice Engine::route(Suite suite, Direction direction, uint32_t jobs) const noexcept {
   return jobs >= impl_->lanes_from[kind_of(suite, direction)] ? EngineChoice::kIpsecMb
                                                               : EngineChoice::kOpenSsl;

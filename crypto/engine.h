@@ -38,6 +38,10 @@ class Engine {
   /// that is not is_valid() (job_check.h) gets kFailed and does not disturb the others.
   void process(std::span<CryptoJob> jobs) noexcept;
 
+  /// Call now and then, at the latest a while after an SA died: an engine may hold the last keys it
+  /// used (R-D-K2). Cheap when it holds none.
+  void forget_keys() noexcept;
+
   /// Where `jobs` jobs of this kind in one batch go: kIpsecMb or kOpenSsl.
   EngineChoice route(Suite suite, Direction direction, uint32_t jobs) const noexcept;
 

@@ -99,8 +99,18 @@ OpenSslEngine::OpenSslEngine() {
   }
 }
 
+void OpenSslEngine::forget_keys() noexcept {
+  if (!holds_keys_) return;
+  holds_keys_ = false;
+  static constexpr uint8_t kNoKey[24] = {};
+  for (const auto* contexts : {&aes_, &des_})
+    for (const Context& context : *contexts)
+      EVP_CipherInit_ex(context.get(), nullptr, nullptr, kNoKey, kNoKey, -1);
+}
+
 bool OpenSslEngine::cipher(const CryptoJob& job) noexcept {
   if (job.suite.cipher == Cipher::kNull) return true;
+  holds_keys_ = true;
   auto& contexts = job.suite.cipher == Cipher::kAesCbc128 ? aes_ : des_;
   EVP_CIPHER_CTX* context = contexts[static_cast<size_t>(job.direction)].get();
   const uint32_t clear_bytes = kEspHeaderBytes + info(job.suite.cipher).iv_bytes;

@@ -22,6 +22,9 @@ class OpenSslEngine {
   /// Runs a job that is_valid() (job_check.h). Its status is set on return.
   void process(CryptoJob& job) noexcept;
 
+  /// The contexts hold the last key that each of them had; after this they hold none (R-D-K2).
+  void forget_keys() noexcept;
+
  private:
   struct ContextDeleter {
     void operator()(evp_cipher_ctx_st* context) const noexcept;
@@ -33,6 +36,7 @@ class OpenSslEngine {
 
   std::array<Context, 2> aes_;  ///< by Direction
   std::array<Context, 2> des_;
+  bool holds_keys_ = false;
 };
 
 }  // namespace gmesp::crypto

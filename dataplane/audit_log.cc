@@ -13,9 +13,9 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "control/settings/log.h"
 #include "dataplane/ipsec/address.h"
 #include "dataplane/ipsec/drop_reason.h"
-#include "dataplane/log.h"
 
 namespace gmesp::dataplane {
 namespace {
@@ -68,10 +68,11 @@ std::string audit_json(const shm::Event& event, uint64_t wall_time_ms) {
       R"({{"time":"{}","kind":"audit","reason":{},"clause":{},"text":{},"source":"{}",)"
       R"("source_port":{},"destination":"{}","destination_port":{},"protocol":{},"spi":{},)"
       R"("sequence":{},"set_id":{},"suppressed":{}}})",
-      time_text(wall_time_ms), json_quoted(reason.name), json_quoted(reason.clause),
-      json_quoted(reason.text), address_text(event.source), event.source_port,
-      address_text(event.destination), event.destination_port, event.protocol, event.spi,
-      event.sequence, event.set_id, event.suppressed);
+      time_text(wall_time_ms), settings::json_quoted(reason.name),
+      settings::json_quoted(reason.clause), settings::json_quoted(reason.text),
+      address_text(event.source), event.source_port, address_text(event.destination),
+      event.destination_port, event.protocol, event.spi, event.sequence, event.set_id,
+      event.suppressed);
 }
 
 AuditLog::AuditLog(const Config::Log& settings, const std::string& instance)

@@ -11,6 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "control/settings/codec.h"
+#include "control/settings/error.h"
+#include "control/settings/log.h"
 #include "crypto/engine.h"
 #include "crypto/suite.h"
 
@@ -67,14 +70,11 @@ struct Config {
     uint32_t capacity_sets = 100'000;
     uint32_t replay_window_packets = 128;
     std::string memory_path = "/dev/shm/{instance}.sa";  ///< empty: anonymous memory
+    bool restore = true;  ///< the sets that a dead process left in memory_path
     friend bool operator==(const Sa&, const Sa&) = default;
   } sa;
 
-  struct PortRange {
-    uint16_t first = 0;
-    uint16_t last = 0;  ///< included
-    friend bool operator==(const PortRange&, const PortRange&) = default;
-  };
+  using PortRange = settings::PortRange;
   struct ProtectedPorts {
     std::vector<PortRange> ranges = {{5062, 5099}};
     std::vector<uint16_t> unprotected = {5060, 5061};
@@ -127,8 +127,8 @@ struct Config {
     friend bool operator==(const Crypto&, const Crypto&) = default;
   } crypto;
 
-  enum class LogLevel : uint8_t { kTrace, kDebug, kInfo, kWarning, kError };
-  enum class LogFormat : uint8_t { kText, kJson };
+  using LogLevel = settings::LogLevel;
+  using LogFormat = settings::LogFormat;
   struct Log {
     LogLevel level = LogLevel::kInfo;
     LogFormat format = LogFormat::kText;
@@ -139,21 +139,9 @@ struct Config {
   friend bool operator==(const Config&, const Config&) = default;
 };
 
-struct ConfigError {
-  std::string file;
-  uint32_t line = 0;  ///< 0: the file as a whole
-  uint32_t column = 0;
-  std::string key;  ///< "pair[0].access_mtu_bytes"; empty: not about one key
-  std::string found;
-  std::string allowed;
-};
-
-/// "gmespd.toml:12:9: pair[0].access_mtu_bytes: found 70000, allowed 1280..9500".
-std::string to_string(const ConfigError& error);
-
 struct ConfigResult {
   Config config;  ///< of use only without errors
-  std::vector<ConfigError> errors;
+  std::vector<settings::Error> errors;
 };
 
 ConfigResult load_config(const std::string& path);
@@ -162,9 +150,6 @@ ConfigResult parse_config(std::string_view text, const std::string& file);
 
 /// The configuration as commented TOML that load_config() reads back as the same.
 std::string config_text(const Config& config);
-
-/// sockaddr_un has room for no more.
-inline constexpr size_t kSocketPathBytesMax = 107;
 
 /// Sizes that load_config() fills in, of use to who makes queues and buffers.
 inline constexpr uint32_t kHandoffSlots = 1024;  ///< allowed for per ordered pair of workers

@@ -54,7 +54,7 @@ uint32_t memory_megabytes(const Config& config) {
   return rounded_up(kBaseMegabytes + (bytes >> 20), 16);
 }
 
-void check_ports(const Config& config, ConfigReader& reader) {
+void check_ports(const Config& config, settings::Reader& reader) {
   const auto& ranges = config.protected_ports.ranges;
   const auto refuse = [&](uint32_t port, const std::string& why) {
     for (const Config::PortRange& range : ranges)
@@ -82,7 +82,7 @@ void check_ports(const Config& config, ConfigReader& reader) {
                "two or more: a client and a server port");
 }
 
-void check_pairs(const Config& config, ConfigReader& reader) {
+void check_pairs(const Config& config, settings::Reader& reader) {
   std::map<std::string, std::string> users;
   const auto check = [&](const std::string& device, const std::string& key) {
     if (device.empty()) {
@@ -91,7 +91,8 @@ void check_pairs(const Config& config, ConfigReader& reader) {
     }
     const auto [other, is_new] = users.emplace(device.substr(0, device.find(',')), key);
     if (!is_new)
-      reader.add(key, toml_quoted(device), fmt::format("a device other than {}'s", other->second));
+      reader.add(key, settings::toml_quoted(device),
+                 fmt::format("a device other than {}'s", other->second));
   };
   for (size_t i = 0; i < config.pairs.size(); ++i) {
     check(config.pairs[i].access, fmt::format("pair[{}].access", i));
@@ -99,7 +100,7 @@ void check_pairs(const Config& config, ConfigReader& reader) {
   }
 }
 
-void check_workers(const Config& config, ConfigReader& reader) {
+void check_workers(const Config& config, settings::Reader& reader) {
   const auto& cores = config.workers.cores;
   if (!cores.empty() && config.workers.count != cores.size())
     reader.add("workers.count",
@@ -111,17 +112,17 @@ void check_workers(const Config& config, ConfigReader& reader) {
     reader.add("workers.cores", fmt::format("core {} twice", *twice), "each core once");
 }
 
-void check_paths(const Config& config, ConfigReader& reader) {
-  static_assert(kSocketPathBytesMax == sizeof(sockaddr_un::sun_path) - 1);
-  if (config.control.socket.size() > kSocketPathBytesMax)
+void check_paths(const Config& config, settings::Reader& reader) {
+  static_assert(settings::kSocketPathBytesMax == sizeof(sockaddr_un::sun_path) - 1);
+  if (config.control.socket.size() > settings::kSocketPathBytesMax)
     reader.add("control.socket", fmt::format("{} bytes", config.control.socket.size()),
-               fmt::format("at most {} bytes", kSocketPathBytesMax));
+               fmt::format("at most {} bytes", settings::kSocketPathBytesMax));
   if (config.sa.memory_path == config.control.socket)
-    reader.add("sa.memory_path", toml_quoted(config.sa.memory_path),
+    reader.add("sa.memory_path", settings::toml_quoted(config.sa.memory_path),
                "a path other than control.socket");
 }
 
-void check_bounds(const Config& config, ConfigReader& reader) {
+void check_bounds(const Config& config, settings::Reader& reader) {
   const auto& fragments = config.fragments;
   if (fragments.datagram_bytes_max < largest_mtu_bytes(config))
     reader.add("fragments.datagram_bytes_max", std::to_string(fragments.datagram_bytes_max),
@@ -164,7 +165,7 @@ void complete_config(Config& config) {
   if (config.memory.megabytes == 0) config.memory.megabytes = memory_megabytes(config);
 }
 
-void check_config(const Config& config, ConfigReader& reader) {
+void check_config(const Config& config, settings::Reader& reader) {
   check_ports(config, reader);
   check_pairs(config, reader);
   check_workers(config, reader);

@@ -9,15 +9,26 @@
 #include <string_view>
 #include <utility>
 
-#include "dataplane/config_codec.h"
+#include "control/settings/codec.h"
+#include "control/settings/text.h"
+#include "dataplane/config.h"
 
 namespace gmesp::dataplane {
 
-bool is_instance_name(std::string_view text);
-bool is_path(std::string_view text);
-bool is_path_or_empty(std::string_view text);
 bool is_device(std::string_view text);
 bool is_audit_sink(std::string_view text);
+
+using settings::Boolean;
+using settings::Choice;
+using settings::FileMode;
+using settings::is_instance_name;
+using settings::is_path;
+using settings::is_path_or_empty;
+using settings::kLogFormatNames;
+using settings::kLogLevelNames;
+using settings::PortRangeText;
+using settings::Text;
+using settings::WholeNumber;
 
 inline constexpr uint64_t kRateMax = 4'000'000'000;
 
@@ -46,14 +57,6 @@ inline constexpr std::pair<std::string_view, crypto::Cipher> kCipherNames[] = {
     {crypto::info(crypto::Cipher::kNull).name, crypto::Cipher::kNull},
     {crypto::info(crypto::Cipher::kAesCbc128).name, crypto::Cipher::kAesCbc128},
     {crypto::info(crypto::Cipher::kDesEde3Cbc).name, crypto::Cipher::kDesEde3Cbc}};
-inline constexpr std::pair<std::string_view, Config::LogLevel> kLogLevelNames[] = {
-    {"trace", Config::LogLevel::kTrace},
-    {"debug", Config::LogLevel::kDebug},
-    {"info", Config::LogLevel::kInfo},
-    {"warning", Config::LogLevel::kWarning},
-    {"error", Config::LogLevel::kError}};
-inline constexpr std::pair<std::string_view, Config::LogFormat> kLogFormatNames[] = {
-    {"text", Config::LogFormat::kText}, {"json", Config::LogFormat::kJson}};
 
 template <class Visitor>
 void visit_process(Visitor& v, Config& config) {
@@ -145,6 +148,10 @@ void visit_security(Visitor& v, Config& config) {
     v.key(
         "memory_path", config.sa.memory_path, Text{is_path_or_empty, "an absolute path or \"\""},
         "File for keys and state, on tmpfs or hugetlbfs, readable by nobody else. \"\": no file.");
+    v.key(
+        "restore", config.sa.restore, Boolean{},
+        "After a crash, go on with the sets that the dead gmespd left in memory_path. false: wipe "
+        "them.\nA clean stop wipes them either way.");
   });
   v.table("protected_ports", "Ports of this P-CSCF that only ESP may reach (TS 33.203 7.1).", [&] {
     v.list("ranges", config.protected_ports.ranges, PortRangeText{},

@@ -276,6 +276,8 @@ void Controller::fill_info(shm::InfoRow& info) const {
   info.live_sets = database_.live_sets();
   info.epoch = database_.epoch();
   info.window_packets = database_.window_packets();
+  info.restored_sets = database_.restoration().restored;
+  info.lost_sets = database_.restoration().lost();
 }
 
 }  // namespace gmesp::dataplane

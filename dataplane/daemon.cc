@@ -142,7 +142,28 @@ ipsec::SaDatabaseOptions database_options(const Config& config) {
   options.window_packets = config.sa.replay_window_packets;
   options.memory_path = config.sa.memory_path;
   options.protected_ports = protected_ports(config);
+  options.restore = config.sa.restore;
+  options.now_ms = boottime_ms();
   return options;
+}
+
+/// What became of the sets that a dead process left (R-D-A2).
+void log_restoration(const ipsec::SaDatabase& database, const std::string& path) {
+  const ipsec::SaMemory& memory = database.memory();
+  const ipsec::Restoration& sets = database.restoration();
+  if (!memory.wiped_because().empty())
+    spdlog::warn("SA memory {}: what a dead gmespd left is wiped, because {}", path,
+                 memory.wiped_because());
+  if (!memory.is_adopted()) return;
+  spdlog::info("SA memory {}: {} SA sets restored after the death of a former gmespd", path,
+               sets.restored);
+  if (sets.lost() != 0)
+    spdlog::warn(
+        "SA memory {}: {} SA sets not restored and wiped: {} expired, {} unfinished, {} "
+        "damaged, {} not allowed now, {} near the end of their sequence numbers",
+        path, sets.lost(), sets.expired, sets.unfinished, sets.damaged, sets.refused,
+        sets.exhausted);
+  for (const std::string& detail : sets.details) spdlog::warn("not restored: {}", detail);
 }
 
 shm::ServerOptions server_options(const Config& config) {
@@ -179,6 +200,7 @@ int run(const Config& config) {
   const auto workers = static_cast<uint32_t>(plan.worker_cores.size());
 
   ipsec::SaDatabase database(database_options(config));
+  log_restoration(database, config.sa.memory_path);
   withdraw_configured(config, database);
   if (const std::string& failure = database.memory().lock_failure(); !failure.empty())
     spdlog::warn("keys may be swapped out: {}", failure);

@@ -4,6 +4,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -83,6 +84,15 @@ void choose_pages(const Config& config, const Machine& machine, EalPlan& plan) {
       free_megabytes, config.memory.megabytes, config.memory.megabytes / 2 + 1));
 }
 
+/// net_tap raises a real-time signal for every packet, which anybody may take. Not the control
+/// thread, whose system calls it would interrupt: EAL's own threads, which exist by now.
+void leave_driver_signals_to_eal() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
 }  // namespace
 
 Machine inspect_machine() {
@@ -146,6 +156,7 @@ Eal::Eal(const EalPlan& plan) : driver_log_(std::make_unique<DriverLog>()) {
         fmt::format("DPDK does not start: {}{} (memory.pages, memory.megabytes and workers.cores "
                     "decide what it asks for)",
                     rte_strerror(rte_errno), take_complaints()));
+  leave_driver_signals_to_eal();
   spdlog::info("packet buffers in {}", plan.huge_pages ? "hugepages" : "ordinary pages");
 }
 

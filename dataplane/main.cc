@@ -7,9 +7,9 @@
 #include <exception>
 #include <string>
 
+#include "control/settings/log.h"
 #include "dataplane/config.h"
 #include "dataplane/daemon.h"
-#include "dataplane/log.h"
 #include "dataplane/options.h"
 
 namespace gmesp::dataplane {
@@ -23,7 +23,7 @@ int start(const Options& options) {
   override_settings(options, result.config);
   if (options.print_config) std::fputs(config_text(result.config).c_str(), stdout);
   if (options.print_config || options.check_config) return EXIT_SUCCESS;
-  set_up_log(result.config.log);
+  settings::set_up_log("gmespd", result.config.log.level, result.config.log.format);
   return run(result.config);
 }
 
@@ -32,7 +32,8 @@ int start(const Options& options) {
 
 int main(int argc, char** argv) {
   using gmesp::dataplane::Config;
-  gmesp::dataplane::set_up_log(Config::Log{});  // until the configuration says how
+  gmesp::settings::set_up_log("gmespd", Config::Log{}.level,
+                              Config::Log{}.format);  // until the configuration says how
   // virtio-user and memif write to sockets whose other end may die.
   std::signal(SIGPIPE, SIG_IGN);
   try {

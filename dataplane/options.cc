@@ -22,10 +22,10 @@ Options parse_options(int argc, char** argv) {
                "print the configuration in force, with comments, start nothing");
   app.add_option("--socket", options.socket, "instead of control.socket")
       ->check([](const std::string& path) {
-        return is_path(path) && path.size() <= kSocketPathBytesMax
+        return is_path(path) && path.size() <= settings::kSocketPathBytesMax
                    ? std::string()
                    : fmt::format("found {}, allowed an absolute path of at most {} bytes", path,
-                                 kSocketPathBytesMax);
+                                 settings::kSocketPathBytesMax);
       });
   std::vector<std::string> levels;
   for (const auto& [name, level] : kLogLevelNames) levels.emplace_back(name);

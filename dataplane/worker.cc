@@ -48,6 +48,8 @@ void Worker::run() {
   }
   rte_rcu_qsbr_thread_offline(readers_, index_);
   rte_rcu_qsbr_thread_unregister(readers_, index_);
+  has_returned_.store(true, std::memory_order_release);
+  has_returned_.notify_one();
 }
 
 uint32_t Worker::poll() {
@@ -100,6 +102,7 @@ void Worker::idle() {
 }
 
 void Worker::drain() {
+  has_returned_.wait(false, std::memory_order_acquire);
   HandedOff entry;
   for (uint32_t from = 0; from < workers_; ++from)
     while (handoffs_[from * workers_ + index_]->pop(entry)) {

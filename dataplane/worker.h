@@ -49,8 +49,8 @@ class Worker {
   void run();
   void stop() { stopping_.store(true, std::memory_order_relaxed); }
 
-  /// After every worker has returned from run(): frees what was handed over and nobody will
-  /// process.
+  /// After every worker was told to stop: waits for run() to return, then frees what was handed
+  /// over and nobody will process.
   void drain();
 
   uint32_t pair_count() const { return static_cast<uint32_t>(lanes_.size()); }
@@ -74,6 +74,7 @@ class Worker {
   uint32_t polls_ = 0;
   uint32_t empty_polls_ = 0;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> has_returned_{false};
 };
 
 }  // namespace gmesp::dataplane

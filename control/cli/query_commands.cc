@@ -1,4 +1,4 @@
-// gmespctl stats, drops, ports, info, watch, algorithm.
+// gmespctl stats, drops, ports, info, watch.
 #include <fmt/core.h>
 #include <poll.h>
 
@@ -157,6 +157,8 @@ void info(const Common& common) {
                             {"capacity_sets", row.capacity_sets},
                             {"replay_window_packets", row.window_packets},
                             {"epoch", row.epoch},
+                            {"restored_sets", row.restored_sets},
+                            {"lost_sets", row.lost_sets},
                             {"engine", row.engine}};
   if (common.json) return fmt::print("{}\n", out.dump());
   for (const auto& [field, value] : out.items())
@@ -194,27 +196,6 @@ void watch(const Common& common, uint64_t events_max) {
     pollfd readable{gmesp_dp_fd(connection.get()), POLLIN, 0};
     poll(&readable, 1, -1);
   }
-}
-
-void change_algorithm(const Common& common, const std::string& name, bool withdraw,
-                      bool remove_live) {
-  const int integrity = integrity_number(name);
-  const int cipher = cipher_number(name);
-  if (integrity == 0 && cipher == 0)
-    throw InputError(
-        fmt::format("algorithm: found \"{}\", allowed \"hmac-md5-96\", \"hmac-sha-1-96\", "
-                    "\"null\", \"aes-cbc\", \"des-ede3-cbc\"",
-                    name));
-  const Connection connection(common.socket, GMESP_WRITER);
-  connection.require(
-      withdraw ? gmesp_dp_withdraw(connection.get(), integrity, cipher, remove_live ? 1 : 0,
-                                   Connection::kTimeoutMs)
-               : gmesp_dp_restore(connection.get(), integrity, cipher, Connection::kTimeoutMs),
-      name);
-  if (common.json)
-    fmt::print("{}\n", ordered_json{{"algorithm", name}, {"withdrawn", withdraw}}.dump());
-  else
-    fmt::print("{} {}\n", name, withdraw ? "withdrawn" : "restored");
 }
 
 }  // namespace gmesp::cli

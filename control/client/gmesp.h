@@ -311,9 +311,13 @@ struct gmesp_info {
   uint64_t started_ms;
   uint64_t capacity_sets;
   uint64_t live_sets;
-  uint64_t epoch; /* grows with every start of gmespd; set ids of another epoch are dead */
+  /* Grows with every start of gmespd: read the live sets again. Restored sets keep their ids; other
+   * ids of another epoch are dead. */
+  uint64_t epoch;
   char version[32];
   char engine[160];
+  uint32_t restored_sets; /* at the start, after the death of a former gmespd */
+  uint32_t lost_sets;     /* left by it and not restored; gmespd's log says why */
 };
 GMESP_API int gmesp_dp_get_info(struct gmesp_dp *dp, struct gmesp_info *info, int timeout_ms);
 

@@ -70,6 +70,8 @@ void copy(const shm::InfoRow& from, gmesp_info& to) {
   to.epoch = from.epoch;
   copy_text(to.version, from.version);
   copy_text(to.engine, from.engine);
+  to.restored_sets = from.restored_sets;
+  to.lost_sets = from.lost_sets;
 }
 
 /// `row_of` picks the body's member of the answer.

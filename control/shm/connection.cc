@@ -40,7 +40,11 @@ void Connection::kill(const std::string& why) {
 void Connection::hear_bell() {
   constexpr int kBellsMax = 16;
   pollfd hang_up{socket_, POLLRDHUP, 0};
-  if (poll(&hang_up, 1, 0) != 0) return kill("client hung up");
+  // A signal interrupts even a poll that does not wait.
+  int found = 0;
+  do found = poll(&hang_up, 1, 0);
+  while (found < 0 && errno == EINTR);
+  if (found != 0) return kill("client hung up");
   for (int i = 0; i < kBellsMax; ++i) {
     char bell[16];
     const ssize_t bytes = recv(socket_, bell, sizeof bell, MSG_DONTWAIT);

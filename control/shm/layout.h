@@ -161,7 +161,7 @@ static_assert(sizeof(SaCounters) == 32);
 
 /// A live set as others may see it: everything but keys.
 struct SetView {
-  uint64_t set_id;           ///< (generation << 32) | table index; never reused while gmespd runs
+  uint64_t set_id;           ///< (generation << 32) | table index; never reused
   uint64_t installed_ms;     ///< CLOCK_BOOTTIME
   uint64_t last_inbound_ms;  ///< last authenticated packet, 0: none yet
   SaSetRecord record;        ///< keys and their sizes zeroed; outer_ue_port as learned
@@ -205,10 +205,13 @@ struct InfoRow {
   uint64_t started_ms;  ///< CLOCK_BOOTTIME
   uint64_t capacity_sets;
   uint64_t live_sets;
-  uint64_t epoch;  ///< grows with every start of gmespd; ids of another epoch are dead
+  uint64_t epoch;  ///< grows with every start of gmespd: read the live sets again; restored ones
+                   ///< keep their ids, other ids of another epoch are dead
   uint32_t window_packets;
   uint32_t reserved;
   char engine[160];
+  uint32_t restored_sets;  ///< after the death of a former gmespd, at the start
+  uint32_t lost_sets;      ///< left by it and not restored
 };
 
 struct Completion {

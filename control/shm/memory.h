@@ -33,7 +33,7 @@ struct MemoryHeader {
   uint16_t abi_version;   ///< kAbiVersion
   uint16_t header_bytes;  ///< sizeof(MemoryHeader)
   uint64_t memory_bytes;
-  uint64_t epoch;  ///< of gmespd's SA memory; set ids of another epoch are dead
+  uint64_t epoch;  ///< of gmespd's SA memory: InfoRow::epoch
   RingPlace command;
   RingPlace completion;
   RingPlace event;

@@ -1,6 +1,5 @@
 #include "dataplane/ipsec/esp_outbound.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "dataplane/ipsec/byte_order.h"
@@ -71,7 +70,9 @@ DropReason check(const SaHot& hot, const Packet& packet, const Growth& growth, u
 uint32_t take_sequence(SaProgress& progress, uint32_t near_end, OutboundNews& news) {
   const uint32_t sequence = progress.sequence.load(std::memory_order_relaxed) + 1;
   progress.sequence.store(sequence, std::memory_order_relaxed);
-  news.sequence_near_end = sequence == std::max(near_end, 1u);
+  // Not "equal to": the numbers of a restored set have jumped.
+  news.sequence_near_end = sequence >= near_end && progress.near_end_told == 0;
+  if (news.sequence_near_end) progress.near_end_told = 1;
   news.sequence_end = sequence == UINT32_MAX;
   return sequence;
 }

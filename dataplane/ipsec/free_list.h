@@ -21,6 +21,11 @@ class FreeList {
     free_.pop_back();
     return index;
   }
+  /// Takes out all free indices for which `is_taken(index)`.
+  template <class Predicate>
+  void take_if(Predicate&& is_taken) {
+    std::erase_if(free_, is_taken);
+  }
   /// `index` was taken; so the list never outgrows what it had at first.
   void give_back(uint32_t index) { free_.push_back(index); }
 

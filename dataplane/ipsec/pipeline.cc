@@ -67,6 +67,7 @@ void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_hos
 }
 
 void Pipeline::expire(uint64_t now_ms) {
+  engine_.forget_keys();
   constexpr uint32_t kSlotsPerCall = 1024;
   const uint32_t overdue = access_fragments_.expire(now_ms, kSlotsPerCall) +
                            trusted_fragments_.expire(now_ms, kSlotsPerCall);

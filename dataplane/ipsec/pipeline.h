@@ -84,7 +84,8 @@ class Pipeline {
 
   void process(std::span<Packet> from_access, std::span<Packet> from_host, uint64_t now_ms);
 
-  /// Forgets overdue fragments; call now and then also when idle.
+  /// Forgets overdue fragments, and keys that the engine still holds; call now and then also when
+  /// idle.
   void expire(uint64_t now_ms);
 
   /// Frees a packet that never reached process(), or did and could not be sent, under its reason.

@@ -25,4 +25,10 @@ ReplayVerdict ReplayWindow::accept(uint32_t sequence) {
   return ReplayVerdict::kFresh;
 }
 
+void ReplayWindow::mark_all_seen() {
+  std::fill_n(words_, window_words(window_packets_), ~uint64_t{0});
+  // Numbers above the highest share its word. The other words are cleared when they are entered.
+  word(highest_ / 64) = ~uint64_t{0} >> (63 - highest_ % 64);
+}
+
 }  // namespace gmesp::ipsec

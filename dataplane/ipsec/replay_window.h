@@ -28,6 +28,8 @@ class ReplayWindow {
   ReplayVerdict check(uint32_t sequence) const;
   /// Checks again and marks; moves the window if `sequence` is ahead.
   ReplayVerdict accept(uint32_t sequence);
+  /// From here on, highest() and everything below it is refused.
+  void mark_all_seen();
   uint32_t highest() const { return highest_; }
 
  private:

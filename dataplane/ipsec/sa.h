@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <iterator>
 
 #include "control/shm/layout.h"
 #include "crypto/sa_keys.h"
@@ -24,6 +25,9 @@ using SaIndex = uint32_t;
 using SetIndex = uint32_t;
 inline constexpr SaIndex kNoSa = UINT32_MAX;
 inline constexpr uint32_t kSasPerSet = shm::kSasPerSet;
+inline constexpr shm::SaRole kRoles[] = {shm::SaRole::kInUcPs, shm::SaRole::kOutPsUc,
+                                         shm::SaRole::kInUsPc, shm::SaRole::kOutPcUs};
+static_assert(std::size(kRoles) == kSasPerSet);
 
 constexpr SetIndex set_of(SaIndex sa) {
   return sa / kSasPerSet;
@@ -76,7 +80,7 @@ struct alignas(64) SaProgress {
   std::atomic<uint32_t> replays;
   std::atomic<uint32_t> other_drops;
   std::atomic<uint32_t> last_use_s;  ///< CLOCK_BOOTTIME seconds of the last packet; 0: none yet
-  uint32_t reserved;
+  uint32_t near_end_told;            ///< out: 1 once the warning about sequence numbers was given
   std::array<uint64_t, kWindowWords> window;
 };
 static_assert(sizeof(SaProgress) == 64);
@@ -114,7 +118,8 @@ struct alignas(64) SetState {
   uint64_t cookie;
   /// When the learned path MTU ages out (RFC 4301 8.2).
   std::atomic<uint64_t> path_mtu_expires_ms;
-  std::array<uint8_t, 64> reserved;
+  uint64_t seal;  ///< seal_of() the set (set_seal.h)
+  std::array<uint8_t, 56> reserved;
 };
 static_assert(sizeof(SetState) == 128);
 

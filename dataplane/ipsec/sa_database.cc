@@ -1,10 +1,10 @@
 #include "dataplane/ipsec/sa_database.h"
 
 #include <new>
-#include <random>
 #include <stdexcept>
 
 #include "dataplane/ipsec/sa_record.h"
+#include "dataplane/ipsec/set_seal.h"
 
 namespace gmesp::ipsec {
 
@@ -13,30 +13,7 @@ using shm::Status;
 
 namespace {
 
-constexpr SaRole kRoles[] = {SaRole::kInUcPs, SaRole::kOutPsUc, SaRole::kInUsPc, SaRole::kOutPcUs};
-static_assert(std::size(kRoles) == kSasPerSet);
 static_assert(SaDatabaseOptions::kCapacitySetsMax * kSasPerSet <= LookupTable::kIndexMax);
-
-/// What distinguishes the SAs of a set (the table of TS 33.203 7.1).
-struct SaEnds {
-  uint32_t spi;
-  uint16_t ue_port;
-  uint16_t local_port;
-};
-
-SaEnds ends_of(const shm::SaSetRecord& record, SaRole role) {
-  switch (role) {
-    case SaRole::kInUcPs:
-      return {record.spi_ps, record.port_uc, record.port_ps};
-    case SaRole::kOutPsUc:
-      return {record.spi_uc, record.port_uc, record.port_ps};
-    case SaRole::kInUsPc:
-      return {record.spi_pc, record.port_us, record.port_pc};
-    case SaRole::kOutPcUs:
-      break;
-  }
-  return {record.spi_us, record.port_us, record.port_pc};
-}
 
 SaMemoryOptions memory_options(const SaDatabaseOptions& options) {
   using Options = SaDatabaseOptions;
@@ -51,7 +28,7 @@ SaMemoryOptions memory_options(const SaDatabaseOptions& options) {
                              std::to_string(Options::kWindowPacketsStep) + " from " +
                              std::to_string(Options::kWindowPacketsMin) + " to " +
                              std::to_string(Options::kWindowPacketsMax));
-  return {options.memory_path, options.capacity_sets, options.window_packets};
+  return {options.memory_path, options.capacity_sets, options.window_packets, options.restore};
 }
 
 std::string id_text(uint64_t set_id) {
@@ -66,9 +43,9 @@ SaDatabase::SaDatabase(const SaDatabaseOptions& options)
       outbound_(2 * options.capacity_sets),
       peers_(memory_),
       free_(options.capacity_sets),
-      protected_ports_(options.protected_ports),
-      // So that ids of an earlier process, which may still be in use somewhere, name nothing here.
-      generation_(std::random_device{}()) {}
+      protected_ports_(options.protected_ports) {
+  if (memory_.is_adopted()) restore_sets(options.now_ms);
+}
 
 SetState* SaDatabase::live_state(uint64_t set_id) const {
   const auto set = static_cast<SetIndex>(set_id);
@@ -161,8 +138,7 @@ void SaDatabase::write_set(SetIndex set, const shm::SaSetRecord& record, uint64_
   SetState& state = memory_.set_state(set);
   state.outer_ue = outer_ue_of(record);
   state.outer_local = outer_local_of(record);
-  if (++generation_ == 0) ++generation_;  // so that no set id is 0
-  state.generation = generation_;
+  state.generation = memory_.next_generation();
   state.installed_ms = now_ms;
   state.cookie = record.cookie;
   for (const SaRole role : kRoles) {
@@ -180,6 +156,7 @@ void SaDatabase::write_set(SetIndex set, const shm::SaSetRecord& record, uint64_
     identity.outer_ue_port.store(record.outer_ue_port, std::memory_order_relaxed);
     identity.outer_is_inner = state.outer_ue == identity.ue && state.outer_local == identity.local;
   }
+  state.seal = seal_of(memory_, set);
 }
 
 void SaDatabase::publish(SetIndex set) {
@@ -213,6 +190,11 @@ void SaDatabase::reclaim(SetIndex set) {
   SetState& state = memory_.set_state(set);
   if (state.commit.load(std::memory_order_relaxed) != static_cast<uint32_t>(Commit::kRetired))
     return;
+  wipe_set(set);
+  free_.give_back(set);
+}
+
+void SaDatabase::wipe_set(SetIndex set) {
   crypto::wipe(memory_.keys(set));
   for (const SaRole role : kRoles) {
     const SaIndex sa = sa_of(set, role);
@@ -220,10 +202,7 @@ void SaDatabase::reclaim(SetIndex set) {
       std::fill_n(memory_.window(sa), window_words(window_packets()), uint64_t{0});
     new (&memory_.hot(sa)) SaHot{};
   }
-  const uint32_t generation = state.generation;
-  new (&state) SetState{};
-  state.generation = generation;
-  free_.give_back(set);
+  new (&memory_.set_state(set)) SetState{};
 }
 
 void SaDatabase::withdraw(uint8_t integrity, uint8_t cipher) {

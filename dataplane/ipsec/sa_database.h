@@ -5,6 +5,9 @@
 // addresses and ports (R-D-S1); the inbound selectors are in the SA (R-7.1-05). Tables hold SA
 // indices with 32-bit fingerprints in cache-line buckets; they are ordinary memory, not SA memory.
 //
+// Restoring (R-D-A2, R-C-03): the constructor takes over the whole sets of an adopted SA memory,
+// with their ids; see sa_restore.cc for what is believed.
+//
 // Threading: methods under "control thread" are called by one thread; methods under "workers" by
 // any thread that reports quiescent states. unpublish() makes a set unfindable at once; its memory
 // may be reclaim()ed only after every worker that could have found it before has passed a quiescent
@@ -24,6 +27,7 @@
 #include "dataplane/ipsec/lookup_table.h"
 #include "dataplane/ipsec/peer_index.h"
 #include "dataplane/ipsec/port_set.h"
+#include "dataplane/ipsec/restoration.h"
 #include "dataplane/ipsec/sa.h"
 #include "dataplane/ipsec/sa_memory.h"
 
@@ -39,10 +43,16 @@ struct SaDatabaseOptions {
   uint32_t window_packets = 128;     ///< replay window: 32..4096, multiple of 32
   std::string memory_path;           ///< file on hugetlbfs or tmpfs; empty: anonymous memory
   PortSet protected_ports;
+  bool restore = false;  ///< take over the sets that a dead process left in memory_path
+  uint64_t now_ms = 0;  ///< CLOCK_BOOTTIME of the start, for `restore`: older sets are not restored
 };
 
 class SaDatabase {
  public:
+  /// How far outbound sequence numbers of a restored set jump ahead. A set that has no room for it
+  /// is not restored: numbers never go round.
+  static constexpr uint32_t kSequenceJump = 1u << 16;
+
   explicit SaDatabase(const SaDatabaseOptions& options);
   SaDatabase(const SaDatabase&) = delete;
   SaDatabase& operator=(const SaDatabase&) = delete;
@@ -91,10 +101,12 @@ class SaDatabase {
   SaIndex find_outbound_by_peer_port(const Address& outer_ue, uint16_t port) const;
   uint64_t live_sets() const { return live_sets_; }
   uint32_t capacity_sets() const { return memory_.capacity_sets(); }
-  /// Grows with every start; ids of another epoch are dead.
+  /// Grows with every start. Ids of restored sets stay; other ids of before are dead.
   uint64_t epoch() const { return memory_.header().epoch; }
   /// For the start-up log: sizes, and whether the memory is locked.
   const SaMemory& memory() const { return memory_; }
+  /// What became of the sets that a dead process left.
+  const Restoration& restoration() const { return restoration_; }
   uint64_t table_bytes() const { return inbound_.bytes() + outbound_.bytes() + peers_.bytes(); }
 
   // --- workers ---
@@ -162,6 +174,13 @@ class SaDatabase {
   shm::Status check_room(const shm::SaSetRecord& record, std::string& detail) const;
   void write_set(SetIndex set, const shm::SaSetRecord& record, uint64_t now_ms);
   void publish(SetIndex set);
+  void wipe_set(SetIndex set);
+  void restore_sets(uint64_t now_ms);
+  bool restore_set(SetIndex set, uint64_t now_ms);
+  bool is_whole(SetIndex set, const shm::SaSetRecord& record) const;
+  bool continue_numbers(SetIndex set);
+  void forget_path(SetIndex set);
+  void note_loss(uint32_t& count, SetIndex set, const std::string& why);
   void fill_view(SetIndex set, shm::SetView& view) const;
 
   SaMemory memory_;
@@ -171,7 +190,7 @@ class SaDatabase {
   PeerIndex peers_;
   FreeList free_;
   const PortSet protected_ports_;
-  uint32_t generation_;  ///< of the newest set
+  Restoration restoration_;
   uint64_t live_sets_ = 0;
   SetIndex scanned_ = 0;  ///< where scan_expired() goes on
   /// One bit per number.

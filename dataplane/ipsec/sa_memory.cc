@@ -13,7 +13,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <fstream>
+#include <random>
 #include <stdexcept>
 
 namespace gmesp::ipsec {
@@ -57,6 +59,7 @@ constexpr uint64_t layout_hash() {
       offsetof(SetState, outer_local),
       offsetof(SetState, commit),
       offsetof(SetState, cookie),
+      offsetof(SetState, seal),
       sizeof(SaHot),
       offsetof(SaHot, progress),
       offsetof(SaIdentity, not_after_ms),
@@ -81,90 +84,133 @@ uint64_t clock_ms(clockid_t clock) {
   return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
+BootId boot_id() {
+  BootId id{};
+  std::ifstream("/proc/sys/kernel/random/boot_id").read(id.data(), 36);
+  return id;
+}
+
 }  // namespace
 
 SaMemory::SaMemory(const SaMemoryOptions& options)
     : path_(options.path),
       capacity_sets_(options.capacity_sets),
       window_packets_(options.window_packets),
-      page_bytes_(static_cast<uint64_t>(sysconf(_SC_PAGESIZE))) {
+      page_bytes_(static_cast<uint64_t>(sysconf(_SC_PAGESIZE))),
+      may_adopt_(options.adopt),
+      exceptions_at_start_(std::uncaught_exceptions()) {
   try {
     if (!path_.empty()) open_file();
     bytes_ = round_up(sections(capacity_sets_, window_packets_).end, page_bytes_);
-    if (!path_.empty()) reserve_file();
+    if (!path_.empty()) {
+      settle_old_file();
+      reserve_file();
+    }
     map();
     protect();
     write_header();
   } catch (...) {
-    release();
+    release(is_adopted_);
     throw;
   }
 }
 
 SaMemory::~SaMemory() {
-  release();
+  release(is_adopted_ && std::uncaught_exceptions() > exceptions_at_start_);
+}
+
+void SaMemory::refuse_file(const std::string& why) {
+  if (file_ >= 0) close(file_);
+  file_ = -1;  // not ours: release() must not unlink it
+  throw std::runtime_error("SA memory " + path_ + ": " + why);
 }
 
 /// Locks before it looks: only then does the content belong to nobody else.
 void SaMemory::open_file() {
-  const auto fail = [&](const std::string& why) {
-    if (file_ >= 0) close(file_);
-    file_ = -1;  // not ours: release() must not unlink it
-    throw std::runtime_error("SA memory " + path_ + ": " + why);
-  };
   struct stat status {};
   for (;;) {
     file_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode);
-    if (file_ < 0) fail(std::strerror(errno));
+    if (file_ < 0) refuse_file(std::strerror(errno));
     if (flock(file_, LOCK_EX | LOCK_NB) != 0)
-      fail(errno == EWOULDBLOCK ? "in use by another process; give each gmespd its own file"
-                                : std::strerror(errno));
-    if (fstat(file_, &status) != 0) fail(std::strerror(errno));
+      refuse_file(errno == EWOULDBLOCK ? "in use by another process; give each gmespd its own file"
+                                       : std::strerror(errno));
+    if (fstat(file_, &status) != 0) refuse_file(std::strerror(errno));
     if (status.st_nlink != 0) break;
     close(file_);  // its last owner has just unlinked it
   }
-  if (!S_ISREG(status.st_mode)) fail("not a regular file");
+  if (!S_ISREG(status.st_mode)) refuse_file("not a regular file");
+  // Who made it could read the keys, and could have put SAs there.
+  if (status.st_uid != geteuid())
+    refuse_file("belongs to user " + std::to_string(status.st_uid) + ", not to " +
+                std::to_string(geteuid()) + "; remove it");
   struct statfs file_system {};
-  if (fstatfs(file_, &file_system) != 0) fail(std::strerror(errno));
+  if (fstatfs(file_, &file_system) != 0) refuse_file(std::strerror(errno));
   is_hugetlbfs_ = file_system.f_type == HUGETLBFS_MAGIC;
   // Keys must never reach a disk (R-D-K2).
   if (!is_hugetlbfs_ && file_system.f_type != TMPFS_MAGIC && file_system.f_type != RAMFS_MAGIC) {
     if (status.st_size == 0) unlink(path_.c_str());
-    fail("not on tmpfs or hugetlbfs; /dev/shm usually is");
+    refuse_file("not on tmpfs or hugetlbfs; /dev/shm usually is");
   }
   if (is_hugetlbfs_) page_bytes_ = static_cast<uint64_t>(file_system.f_bsize);
-  try {
-    if (status.st_size > 0) wipe_old_file(static_cast<uint64_t>(status.st_size));
-  } catch (const std::runtime_error& error) {
-    fail(error.what());
-  }
-  if (fchmod(file_, kFileMode) != 0) fail(std::strerror(errno));
 }
 
-/// What a process left behind that died: its keys go, its epoch is carried on.
-void SaMemory::wipe_old_file(uint64_t file_bytes) {
-  if (file_bytes < sizeof(SaMemoryHeader)) throw std::runtime_error("not an SA memory; remove it");
-  void* old = mmap(nullptr, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
-  if (old == MAP_FAILED) throw std::runtime_error(std::strerror(errno));
-  const auto* header = static_cast<const SaMemoryHeader*>(old);
-  // Zero: it died between reserving the space and writing the header.
-  const bool is_ours = header->magic == SaMemoryHeader::kMagic || header->magic == 0;
-  if (is_ours) {
-    old_epoch_ = header->epoch;
-    crypto::wipe({static_cast<uint8_t*>(old), file_bytes});
+/// Why the file cannot be adopted; empty if it can.
+std::string SaMemory::misfit(const SaMemoryHeader& header, const struct stat& status) const {
+  const auto differs = [](const char* name, uint64_t found, uint64_t wanted) {
+    return std::string(name) + " was " + std::to_string(found) + ", is " + std::to_string(wanted);
+  };
+  if (!may_adopt_) return "restoring is switched off";
+  if ((status.st_mode & 07777) != kFileMode) return "others could read or write it";
+  if (header.magic == 0) return "its process died before the header was written";
+  if (header.layout_hash != layout_hash()) return "another build of gmespd laid it out";
+  if (header.boot_id != boot_id()) return "it is of another boot";
+  if (header.capacity_sets != capacity_sets_)
+    return differs("capacity_sets", header.capacity_sets, capacity_sets_);
+  if (header.window_packets != window_packets_)
+    return differs("replay window", header.window_packets, window_packets_);
+  if (header.bytes != bytes_) return differs("size", header.bytes, bytes_);
+  const auto file_bytes = static_cast<uint64_t>(status.st_size);
+  if (file_bytes != bytes_) return differs("file size", file_bytes, bytes_);
+  return "";
+}
+
+/// Adopts or wipes what a process left behind that died. Its epoch is carried on.
+void SaMemory::settle_old_file() {
+  struct stat status {};
+  if (fstat(file_, &status) != 0) refuse_file(std::strerror(errno));
+  const auto file_bytes = static_cast<uint64_t>(status.st_size);
+  if (file_bytes != 0) {
+    if (file_bytes < sizeof(SaMemoryHeader)) refuse_file("not an SA memory; remove it");
+    void* old = mmap(nullptr, file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
+    if (old == MAP_FAILED) refuse_file(std::strerror(errno));
+    const auto* header = static_cast<const SaMemoryHeader*>(old);
+    // Zero: it died between reserving the space and writing the header.
+    const bool is_ours = header->magic == SaMemoryHeader::kMagic || header->magic == 0;
+    if (is_ours) {
+      old_epoch_ = header->epoch;
+      wiped_because_ = misfit(*header, status);
+      is_adopted_ = wiped_because_.empty();
+      if (!is_adopted_) crypto::wipe({static_cast<uint8_t*>(old), file_bytes});
+    }
+    munmap(old, file_bytes);
+    if (!is_ours) refuse_file("not an SA memory; remove it");
+    if (!is_adopted_ && ftruncate(file_, 0) != 0) refuse_file(std::strerror(errno));
   }
-  munmap(old, file_bytes);
-  if (!is_ours) throw std::runtime_error("not an SA memory; remove it");
-  if (ftruncate(file_, 0) != 0) throw std::runtime_error(std::strerror(errno));
+  if (fchmod(file_, kFileMode) != 0) refuse_file(std::strerror(errno));
 }
 
 /// Takes all space now: a page that is missing later would kill the process (SIGBUS).
 void SaMemory::reserve_file() {
   const int error = posix_fallocate(file_, 0, static_cast<off_t>(bytes_));
   if (error == 0) return;
-  throw std::runtime_error("SA memory " + path_ + ": no space for " + std::to_string(bytes_) +
-                           " bytes (" + std::to_string(capacity_sets_) +
-                           " sets): " + std::strerror(error));
+  std::string text = "SA memory " + path_ + ": no space for " + std::to_string(bytes_) +
+                     " bytes (" + std::to_string(capacity_sets_) +
+                     " sets): " + std::strerror(error);
+  if (is_hugetlbfs_)
+    text += "; it takes " + std::to_string(bytes_ / page_bytes_) + " free hugepages of " +
+            std::to_string(page_bytes_ / 1024) +
+            " kB (sysctl vm.nr_hugepages, and size= of the mount), or a path on tmpfs";
+  throw std::runtime_error(text);
 }
 
 void SaMemory::map() {
@@ -200,26 +246,35 @@ void SaMemory::protect() {
 }
 
 void SaMemory::write_header() {
-  header_->layout_hash = layout_hash();
   // The wall clock carries on where a clean stop removed the file.
   header_->epoch = std::max(old_epoch_ + 1, clock_ms(CLOCK_REALTIME));
+  if (is_adopted_) return;
+  header_->layout_hash = layout_hash();
   header_->created_ms = clock_ms(CLOCK_BOOTTIME);
-  std::ifstream boot_id("/proc/sys/kernel/random/boot_id");
-  boot_id.read(header_->boot_id.data(), 36);
+  header_->boot_id = boot_id();
+  // So that ids of an earlier memory, which may still be in use somewhere, name nothing here.
+  header_->generation = std::random_device{}();
   header_->capacity_sets = capacity_sets_;
   header_->window_packets = window_packets_;
   header_->bytes = bytes_;
   header_->magic = SaMemoryHeader::kMagic;
 }
 
-void SaMemory::release() {
+uint32_t SaMemory::next_generation() {
+  if (++header_->generation == 0) ++header_->generation;
+  return header_->generation;
+}
+
+/// `keep`: the next process adopts the file as it is.
+void SaMemory::release(bool keep) {
   if (header_ != nullptr) {
-    crypto::wipe({reinterpret_cast<uint8_t*>(keys_), capacity_sets_ * sizeof(crypto::SaKeys)});
+    // The seals tell something about the keys.
+    if (!keep) crypto::wipe({reinterpret_cast<uint8_t*>(header_), bytes_});
     munmap(header_, bytes_);
     header_ = nullptr;
   }
   if (file_ >= 0) {
-    unlink(path_.c_str());
+    if (!keep) unlink(path_.c_str());
     close(file_);
     file_ = -1;
   }

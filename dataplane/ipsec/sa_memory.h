@@ -4,13 +4,17 @@
 // Shape: a header, then one section each of SetState, SaHot (four per set), crypto::SaKeys and, if
 // the replay window is larger than what stands in SaHot, window words (two inbound SAs per set).
 // Indices and offsets only, no pointers.
-// Today every start makes a fresh memory: a file left by a process that died is wiped and made
-// anew, so that counters never restart under old keys (R-D-A2). Its epoch is carried on.
-// Keys: mode 0600, locked to one process (flock), kept out of core dumps and, where the limits
-// allow, out of swap; wiped and unlinked in the destructor.
+// A file that a dead process left is adopted if that is asked for and its header fits: records are
+// then as they were, and SaDatabase judges each set. Else it is wiped and made anew, so that
+// counters never restart under old keys (R-D-A2). The epoch is carried on either way.
+// Keys: owner and mode 0600 are ours alone, locked to one process (flock), kept out of core dumps
+// and, where the limits allow, out of swap; wiped and unlinked in the destructor. Only if an error
+// ends the start, an adopted file stays for the next one: a missing port must not cost the sets.
 // Threading: none; see sa.h for who writes what. Errors: the constructor throws std::runtime_error
 // naming the file and what to do; lack of space is found then, not later.
 #pragma once
+
+#include <sys/stat.h>
 
 #include <array>
 #include <cstddef>
@@ -27,22 +31,28 @@ struct SaMemoryOptions {
   std::string path;  ///< empty: anonymous memory
   uint32_t capacity_sets;
   uint32_t window_packets;
+  bool adopt = false;  ///< what a dead process left in `path`, if it fits
 };
+
+/// Text and zeros.
+using BootId = std::array<char, 40>;
 
 /// First bytes of the mapping. What a process must compare before it believes the rest.
 struct SaMemoryHeader {
   static constexpr uint64_t kMagic = 0x6d656d2d70736567;  // "gesp-mem"
-  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kVersion = 2;
 
   uint64_t magic;
-  uint64_t layout_hash;          ///< of kVersion and every size and offset of the records
-  uint64_t epoch;                ///< grows with every start
-  uint64_t created_ms;           ///< CLOCK_BOOTTIME
-  std::array<char, 40> boot_id;  ///< /proc/sys/kernel/random/boot_id: CLOCK_BOOTTIME values of
-                                 ///< another boot mean nothing
+  uint64_t layout_hash;  ///< of kVersion and every size and offset of the records
+  uint64_t epoch;        ///< grows with every start
+  uint64_t created_ms;   ///< CLOCK_BOOTTIME
+  BootId boot_id;        ///< /proc/sys/kernel/random/boot_id: CLOCK_BOOTTIME values of
+                         ///< another boot mean nothing
   uint32_t capacity_sets;
   uint32_t window_packets;
-  uint64_t bytes;  ///< of the whole mapping
+  uint64_t bytes;       ///< of the whole mapping
+  uint32_t generation;  ///< of the newest set
+  uint32_t reserved;
 };
 
 class SaMemory {
@@ -63,6 +73,12 @@ class SaMemory {
   }
 
   const SaMemoryHeader& header() const { return *header_; }
+  /// For a new set: never 0, and none that a set of this memory has had, whichever process made it.
+  uint32_t next_generation();
+  /// The records are those of a dead process.
+  bool is_adopted() const { return is_adopted_; }
+  /// Why what a dead process left was wiped; empty if it was not, or if there was nothing.
+  const std::string& wiped_because() const { return wiped_because_; }
   uint32_t capacity_sets() const { return capacity_sets_; }
   uint32_t window_packets() const { return window_packets_; }
   uint64_t bytes() const { return bytes_; }
@@ -71,12 +87,14 @@ class SaMemory {
 
  private:
   void open_file();
-  void wipe_old_file(uint64_t file_bytes);
+  [[noreturn]] void refuse_file(const std::string& why);
+  void settle_old_file();
+  std::string misfit(const SaMemoryHeader& header, const struct stat& status) const;
   void reserve_file();
   void map();
   void protect();
   void write_header();
-  void release();
+  void release(bool keep);
 
   const std::string path_;
   const uint32_t capacity_sets_;
@@ -85,6 +103,9 @@ class SaMemory {
   uint64_t page_bytes_;
   bool is_hugetlbfs_ = false;
   uint64_t bytes_ = 0;
+  const bool may_adopt_;
+  bool is_adopted_ = false;
+  std::string wiped_because_;
   uint64_t old_epoch_ = 0;
   SaMemoryHeader* header_ = nullptr;  ///< the start of the mapping
   SetState* states_ = nullptr;
@@ -92,6 +113,7 @@ class SaMemory {
   crypto::SaKeys* keys_ = nullptr;
   uint64_t* windows_ = nullptr;  ///< null if windows stand in SaHot
   std::string lock_failure_;
+  const int exceptions_at_start_;
 };
 
 }  // namespace gmesp::ipsec

@@ -7,6 +7,7 @@ namespace gmesp::ipsec {
 namespace {
 
 using shm::Mode;
+using shm::SaRole;
 using shm::SaSetRecord;
 using shm::Status;
 
@@ -221,6 +222,20 @@ class RecordCheck {
 };
 
 }  // namespace
+
+SaEnds ends_of(const SaSetRecord& record, SaRole role) {
+  switch (role) {
+    case SaRole::kInUcPs:
+      return {record.spi_ps, record.port_uc, record.port_ps};
+    case SaRole::kOutPsUc:
+      return {record.spi_uc, record.port_uc, record.port_ps};
+    case SaRole::kInUsPc:
+      return {record.spi_pc, record.port_us, record.port_pc};
+    case SaRole::kOutPcUs:
+      break;
+  }
+  return {record.spi_us, record.port_us, record.port_pc};
+}
 
 Status check_record(const SaSetRecord& record, const PortSet& protected_ports, uint64_t now_ms,
                     std::string& detail) {

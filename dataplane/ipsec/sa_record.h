@@ -17,6 +17,14 @@ namespace gmesp::ipsec {
 shm::Status check_record(const shm::SaSetRecord& record, const PortSet& protected_ports,
                          uint64_t now_ms, std::string& detail);
 
+/// What distinguishes the SAs of a set (the table of TS 33.203 7.1).
+struct SaEnds {
+  uint32_t spi;
+  uint16_t ue_port;
+  uint16_t local_port;
+};
+SaEnds ends_of(const shm::SaSetRecord& record, shm::SaRole role);
+
 /// Of a record that passed check_record().
 inline crypto::Suite suite_of(const shm::SaSetRecord& record) {
   return {static_cast<crypto::Integrity>(record.integrity),

@@ -34,6 +34,7 @@ packet_buffers = 8192
 [sa]
 capacity_sets = {capacity}
 memory_path = "{folder}/sa"
+restore = {restore}
 [log]
 audit = "{folder}/audit.log"
 {more}
@@ -41,10 +42,11 @@ audit = "{folder}/audit.log"
 
 
 class Daemon:
-    def __init__(self, folder, more="", capacity=1000, pair=None):
+    def __init__(self, folder, more="", capacity=1000, pair=None, restore=True):
         self.folder = Path(folder)
         self.config = self.folder / "gmespd.toml"
-        text = CONFIG.format(name=f"gmesp-test-{os.getpid()}", folder=folder, capacity=capacity, more=more)
+        text = CONFIG.format(name=f"gmesp-test-{os.getpid()}", folder=folder, capacity=capacity, more=more,
+                             restore=str(restore).lower())
         if pair:
             text = text.replace('access = "net_null0,no-rx=1"\nhost = "net_null1,no-rx=1"', pair)
         self.config.write_text(text, encoding="utf-8")
@@ -170,19 +172,78 @@ def test_keys_are_nowhere_but_in_sa_memory():
 
 
 # Shows: R-C-03, R-D-A2
-def test_a_killed_gmespd_starts_again_without_its_sets():
-    """After kill -9 the next gmespd takes socket and memory over; no set lives on with a counter started anew."""
+def test_a_killed_gmespd_goes_on_with_its_sets():
+    """After kill -9 the next gmespd has the same sets under the same ids, with outbound numbers further on."""
     with tempfile.TemporaryDirectory(prefix="gmespd-test-", dir=TMPFS) as folder:
         first = Daemon(folder).wait_until_up()
-        first.ctl("sa", "add", sa_set())
+        for number in range(3):
+            first.ctl("sa", "add", sa_set(number))
+        removed = live_sets(first)[1]["id"]
+        first.ctl("sa", "del", removed)
+        before = live_sets(first)
         epoch = json.loads(first.ctl("info").stdout)["epoch"]
         first.stop(signal.SIGKILL)
         second = Daemon(folder).wait_until_up()
         try:
-            assert live_sets(second) == []
-            assert json.loads(second.ctl("info").stdout)["epoch"] > epoch
+            info = json.loads(second.ctl("info").stdout)
+            assert info["epoch"] > epoch
+            assert (info["restored_sets"], info["lost_sets"], info["live_sets"]) == (2, 0, 2), info
+            assert "2 SA sets restored" in second.log_text(), second.log_text()
+            after = live_sets(second)
+            for old, new in zip(before, after, strict=True):
+                for role, sa in new["sas"].items():
+                    jump = sa["sequence"] - old["sas"][role]["sequence"]
+                    assert jump == (65536 if role.startswith("out") else 0), (role, jump)
+                    sa["sequence"] = old["sas"][role]["sequence"]
+                for listed in (old, new):
+                    del listed["age_s"], listed["left_s"]
+                assert new == old, (old, new)
+            second.ctl("sa", "del", after[0]["id"])
+            second.ctl("sa", "add", sa_set(0))
+            assert len(live_sets(second)) == 2
+            assert second.stop() == 0, second.log_text()
+            assert not (Path(folder) / "sa").exists(), "a clean stop leaves nothing"
         finally:
             second.stop(signal.SIGKILL)
+
+
+# Shows: R-D-A2, R-D-K2
+def test_a_killed_gmespd_starts_again_without_its_sets_if_told_to():
+    """With restore = false, or another capacity, what a dead gmespd left is wiped, and the log says why."""
+    for settings, why in (({"restore": False}, "restoring is switched off"),
+                          ({"capacity": 999}, "capacity_sets was 1000, is 999")):
+        with tempfile.TemporaryDirectory(prefix="gmespd-test-", dir=TMPFS) as folder:
+            first = Daemon(folder).wait_until_up()
+            key = bytes.fromhex("c0ffee00deadbeef") * 2
+            first.ctl("sa", "add", sa_set(cipher_key=key.hex()))
+            epoch = json.loads(first.ctl("info").stdout)["epoch"]
+            first.stop(signal.SIGKILL)
+            assert key in (Path(folder) / "sa").read_bytes()
+            second = Daemon(folder, **settings).wait_until_up()
+            try:
+                assert live_sets(second) == []
+                assert key not in (Path(folder) / "sa").read_bytes()
+                assert why in second.log_text(), second.log_text()
+                assert json.loads(second.ctl("info").stdout)["epoch"] > epoch
+            finally:
+                second.stop(signal.SIGKILL)
+
+
+# Shows: R-C-03
+def test_a_start_that_fails_keeps_the_sets():
+    """A device that is missing after a crash costs one start, not the registrations."""
+    with tempfile.TemporaryDirectory(prefix="gmespd-test-", dir=TMPFS) as folder:
+        first = Daemon(folder).wait_until_up()
+        first.ctl("sa", "add", sa_set())
+        first.stop(signal.SIGKILL)
+        failing = Daemon(folder, pair='access = "0000:ff:1f.7"\nhost = "net_null1,no-rx=1"')
+        assert failing.process.wait(timeout=STARTED_WITHIN_S) != 0
+        failing.stop()
+        third = Daemon(folder).wait_until_up()
+        try:
+            assert len(live_sets(third)) == 1
+        finally:
+            third.stop(signal.SIGKILL)
 
 
 def test_a_second_gmespd_is_refused():

@@ -31,6 +31,8 @@ struct Sent {
 class EspLab {
  public:
   explicit EspLab(const shm::SaSetRecord& record, SaDatabaseOptions options = default_options());
+  /// Installs nothing: for the sets that a dead process left.
+  explicit EspLab(const SaDatabaseOptions& options) : database(options) {}
   static SaDatabaseOptions default_options() { return database_options(1); }
 
   /// Sends an IP packet on the SA of `role`.

@@ -130,7 +130,8 @@ uint32_t Crew::Member::take_handed_over() {
   ipsec::HandedOff entry;
   for (uint8_t from = 0; from < workers_; ++from) {
     ipsec::HandoffRing& ring = *crew_.rings_[from * workers_ + worker_];
-    while (packets[0].size() + packets[1].size() < ipsec::Pipeline::kPacketsMax && ring.pop(entry)) {
+    while (packets[0].size() + packets[1].size() < ipsec::Pipeline::kPacketsMax &&
+           ring.pop(entry)) {
       Packet packet = packet_in(*static_cast<Buffer*>(entry.owner));
       packet.joined = entry.joined;
       packets[static_cast<size_t>(entry.side)].push_back(packet);
@@ -166,7 +167,8 @@ bool Crew::Member::hand_off(uint8_t worker, Side side, const Packet& packet) {
   auto* buffer = static_cast<Buffer*>(packet.owner);
   buffer->offset = static_cast<uint32_t>(packet.data - buffer->bytes);
   buffer->length = packet.length;
-  if (!crew_.rings_[worker_ * workers_ + worker]->push({buffer, 0, side, packet.joined})) return false;
+  if (!crew_.rings_[worker_ * workers_ + worker]->push({buffer, 0, side, packet.joined}))
+    return false;
   --buffers;
   return true;
 }

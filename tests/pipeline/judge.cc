@@ -47,15 +47,22 @@ std::string hex(const Bytes& bytes) {
 bool quotes_protected(const Dissection& seen) {
   if (seen.protocol != (seen.is_v4 ? 1 : 58) || seen.l4.size() < 8) return false;
   const uint8_t type = seen.l4[0];
+  // An IPv6 redirect (RFC 4861 4.5) has addresses where errors have the packet they are about.
   const bool is_error = seen.is_v4 ? type == 3 || type == 4 || type == 5 || type == 11 || type == 12
-                                   : type < 128 || type == 137;
+                                   : type < 128;
   if (!is_error) return false;
   const Bytes quote(seen.l4.begin() + 8, seen.l4.end());
   if (quote.size() < (seen.is_v4 ? 20u : 40u) || quote[0] >> 4 != (seen.is_v4 ? 4 : 6))
     return false;
-  const uint8_t protocol = quote[seen.is_v4 ? 9 : 6];
+  uint8_t protocol = quote[seen.is_v4 ? 9 : 6];
+  size_t at = seen.is_v4 ? (quote[0] & 0x0f) * 4u : 40;
+  // Hop-by-hop, routing and destination options.
+  while (!seen.is_v4 && (protocol == 0 || protocol == 43 || protocol == 60) &&
+         quote.size() >= at + 8) {
+    protocol = quote[at];
+    at += 8u + quote[at + 1] * 8u;
+  }
   if (protocol == 50) return true;
-  const size_t at = seen.is_v4 ? (quote[0] & 0x0f) * 4u : 40;
   if ((protocol != 6 && protocol != 17) || quote.size() < at + 4) return false;
   return is_protected(get16(quote, at)) || is_protected(get16(quote, at + 2));
 }
