@@ -14,8 +14,11 @@
 namespace gmesp::cli {
 
 struct Common {
-  std::string socket;
+  std::string socket;          ///< gmespd's
+  std::string control_socket;  ///< gmesp-control's
   bool json = false;
+  bool names_socket = false;  ///< the command line does
+  bool names_control_socket = false;
 };
 
 struct ListFilter {
@@ -38,7 +41,18 @@ void ports(const Common& common);
 void info(const Common& common);
 /// Ends after `events_max` events; 0: when interrupted.
 void watch(const Common& common, uint64_t events_max);
+/// By gmesp-control if its socket is named, or if none is named and it is there; else by gmespd.
 void change_algorithm(const Common& common, const std::string& name, bool withdraw,
                       bool remove_live);
+
+// What gmesp-control does.
+
+/// `impi`: of this user only; empty: all.
+void registrations(const Common& common, const std::string& impi);
+/// Youngest first; `rows_max` 0: all that are kept.
+void refusals(const Common& common, uint64_t rows_max);
+void control_stats(const Common& common);
+void evict(const Common& common, const std::string& impi);
+void reload(const Common& common);
 
 }  // namespace gmesp::cli

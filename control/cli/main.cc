@@ -10,24 +10,29 @@
 #include "control/cli/commands.h"
 #include "control/cli/connection.h"
 #include "control/cli/set_json.h"
+#include "control/client/gmesp_control.h"
 
 namespace gmesp::cli {
 namespace {
 
 constexpr const char* kFooter =
-    "Exit status: 0 done; 1 gmespd refused, or a line of `sa load` failed; 2 wrong command line or "
+    "Exit status: 0 done; 1 refused, or a line of `sa load` failed; 2 wrong command line or "
     "input;\n"
-    "3 no gmespd at the socket, or it does not answer. Times are seconds (s), sizes bytes (B).";
+    "3 no daemon at the socket, or it does not answer. Times are seconds (s), sizes bytes (B).";
 
 /// Everything the command line can say; callbacks run the command and set `status`.
 struct Program {
-  CLI::App app{"Looks at and changes a running gmespd, the ESP data plane of a P-CSCF", "gmespctl"};
-  Common common{GMESP_DEFAULT_SOCKET, false};
+  CLI::App app{
+      "Looks at and changes a running gmespd, the ESP data plane of a P-CSCF, and\n"
+      "gmesp-control, which holds the registrations",
+      "gmespctl"};
+  Common common{.socket = GMESP_DEFAULT_SOCKET, .control_socket = GMESP_CONTROL_DEFAULT_SOCKET};
   std::string text;
   std::vector<std::string> ids;
   AddOptions add_options;
   ListFilter filter;
   uint64_t events_max = 0;
+  uint64_t refusals_max = 20;
   bool flag = false;
   int status = kDone;
 
@@ -35,10 +40,17 @@ struct Program {
     app.footer(kFooter);
     app.require_subcommand(1);
     app.fallthrough();
-    app.add_option("--socket", common.socket, "gmespd's control socket")->capture_default_str();
+    app.add_option("--socket", common.socket, "gmespd's control socket")
+        ->capture_default_str()
+        ->each([this](const std::string&) { common.names_socket = true; });
+    app.add_option("--control-socket", common.control_socket, "gmesp-control's socket")
+        ->capture_default_str()
+        ->each([this](const std::string&) { common.names_control_socket = true; });
     app.add_flag("--json", common.json, "machine-readable output");
     add_sa_commands();
     add_queries();
+    add_algorithm_commands();
+    add_control_commands();
   }
 
   CLI::App* command(CLI::App& parent, const char* name, const char* what,
@@ -98,6 +110,9 @@ struct Program {
     command(app, "watch", "events as they happen, until interrupted", [this] {
       watch(common, events_max);
     })->add_option("--count", events_max, "end after so many events");
+  }
+
+  void add_algorithm_commands() {
     CLI::App& algorithm = *app.add_subcommand("algorithm", "which algorithms new sets may use");
     algorithm.require_subcommand(1);
     algorithm.fallthrough();
@@ -110,6 +125,25 @@ struct Program {
             [this] { change_algorithm(common, text, false, false); })
         ->add_option("NAME", text, "as for withdraw")
         ->required();
+  }
+
+  void add_control_commands() {
+    command(app, "registrations", "users with their SA sets, as gmesp-control holds them", [this] {
+      registrations(common, text);
+    })->add_option("--impi", text, "of this user only");
+    command(app, "refusals", "what gmesp-control refused lately, youngest first",
+            [this] { refusals(common, refusals_max); })
+        ->add_option("-n", refusals_max, "at most so many, 0: all that are kept")
+        ->capture_default_str();
+    CLI::App& control = *app.add_subcommand("control", "gmesp-control itself");
+    control.require_subcommand(1);
+    control.fallthrough();
+    command(control, "stats", "its totals", [this] { control_stats(common); });
+    command(app, "evict", "remove all SAs of a user at once", [this] { evict(common, text); })
+        ->add_option("IMPI", text, "as `registrations` shows it")
+        ->required();
+    command(app, "reload", "have gmesp-control read its configuration again",
+            [this] { reload(common); });
   }
 };
 

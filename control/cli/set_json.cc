@@ -180,8 +180,8 @@ void take_keys(Fields& fields, gmesp_sa_set& set) {
     Fields::fail("cipher_key", "nothing", "the key of the cipher, or \"ck\"");
   set.integrity_key_bytes = store_key("integrity_key", integrity, set.integrity_key);
   set.cipher_key_bytes = store_key("cipher_key", cipher, set.cipher_key);
-  explicit_bzero(integrity.data(), integrity.size());
-  explicit_bzero(cipher.data(), cipher.size());
+  for (std::vector<uint8_t>* key : {&integrity, &cipher})
+    if (!key->empty()) explicit_bzero(key->data(), key->size());
 }
 
 void take_addresses(Fields& fields, gmesp_sa_set& set) {
@@ -309,6 +309,16 @@ int integrity_number(const std::string& name) {
 }
 int cipher_number(const std::string& name) {
   return number_of(kCiphers, name);
+}
+
+std::string mode_name(int number) {
+  return std::string(name_of(kModes, number));
+}
+std::string integrity_name(int number) {
+  return std::string(name_of(kIntegrities, number));
+}
+std::string cipher_name(int number) {
+  return std::string(name_of(kCiphers, number));
 }
 
 std::string address_text(const uint8_t (&address)[GMESP_ADDRESS_BYTES]) {

@@ -35,6 +35,10 @@ uint64_t parse_id(const std::string& text);
 /// Numbers of "hmac-sha-1-96", "aes-cbc" and their like; 0 if the name is not one.
 int integrity_number(const std::string& name);
 int cipher_number(const std::string& name);
+/// And back; "unknown" if there is none.
+std::string mode_name(int number);
+std::string integrity_name(int number);
+std::string cipher_name(int number);
 
 std::string address_text(const uint8_t (&address)[GMESP_ADDRESS_BYTES]);
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "control/client/deadline.h"
 #include "control/client/gmesp.h"
 #include "control/client/pending.h"
 #include "control/shm/memory.h"
@@ -55,7 +56,5 @@ int next_submitted(gmesp_dp& dp, shm::Completion& answer);
 
 /// Fetches the next event.
 int next_event(gmesp_dp& dp, shm::Event& event);
-
-uint64_t monotonic_ms();
 
 }  // namespace gmesp::client

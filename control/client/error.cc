@@ -37,15 +37,15 @@ static_assert(GMESP_E_BAD_ARGUMENT == static_cast<int>(Status::kBadArgument));
 const char* gmesp_strerror(int error) {
   switch (error) {
     case GMESP_E_NOT_CONNECTED:
-      return "cannot connect to gmespd";
+      return "cannot connect";
     case GMESP_E_REFUSED:
-      return "gmespd refused the connection";
+      return "connection refused by the daemon";
     case GMESP_E_VERSION:
-      return "gmespd and this library differ in version";
+      return "daemon and library differ in version";
     case GMESP_E_DISCONNECTED:
-      return "connection to gmespd ended";
+      return "connection ended";
     case GMESP_E_TIMEOUT:
-      return "gmespd did not answer in time";
+      return "no answer in time";
     case GMESP_E_HUNG:
       return "gmespd hangs";
     case GMESP_E_FORKED:
@@ -53,7 +53,7 @@ const char* gmesp_strerror(int error) {
     case GMESP_E_AGAIN:
       return "not now";
     case GMESP_E_PROTOCOL:
-      return "gmespd broke the protocol";
+      return "the daemon broke the protocol";
     case GMESP_E_NO_MEMORY:
       return "out of memory";
     case GMESP_E_STRUCT_SIZE:

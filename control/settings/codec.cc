@@ -1,11 +1,11 @@
-#include "dataplane/config_codec.h"
+#include "control/settings/codec.h"
 
 #include <fmt/format.h>
 
 #include <charconv>
 #include <sstream>
 
-namespace gmesp::dataplane {
+namespace gmesp::settings {
 namespace {
 
 constexpr size_t kShownBytesMax = 60;
@@ -107,8 +107,8 @@ std::string FileMode::write(uint32_t value) const {
   return fmt::format("\"{:04o}\"", value);
 }
 
-bool PortRangeText::read(const toml::node& node, Config::PortRange& value) const {
-  Config::PortRange range;
+bool PortRangeText::read(const toml::node& node, PortRange& value) const {
+  PortRange range;
   if (const auto number = node.value_exact<int64_t>()) {
     if (*number < 1 || *number > UINT16_MAX) return false;
     range.first = range.last = static_cast<uint16_t>(*number);
@@ -125,9 +125,9 @@ bool PortRangeText::read(const toml::node& node, Config::PortRange& value) const
   return true;
 }
 
-std::string PortRangeText::write(Config::PortRange value) const {
+std::string PortRangeText::write(PortRange value) const {
   return value.first == value.last ? fmt::format("\"{}\"", value.first)
                                    : fmt::format("\"{}-{}\"", value.first, value.last);
 }
 
-}  // namespace gmesp::dataplane
+}  // namespace gmesp::settings

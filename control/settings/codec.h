@@ -14,9 +14,14 @@
 #include <string_view>
 #include <utility>
 
-#include "dataplane/config.h"
+namespace gmesp::settings {
 
-namespace gmesp::dataplane {
+/// Both ends included.
+struct PortRange {
+  uint16_t first = 0;
+  uint16_t last = 0;
+  friend bool operator==(const PortRange&, const PortRange&) = default;
+};
 
 /// A node for an error message: a short value as it is, a long one cut, a container by its kind.
 std::string describe(const toml::node& node);
@@ -70,8 +75,8 @@ struct FileMode {
 
 /// "5062-5099", "5062" or 5062.
 struct PortRangeText {
-  bool read(const toml::node& node, Config::PortRange& value) const;
-  std::string write(Config::PortRange value) const;
+  bool read(const toml::node& node, PortRange& value) const;
+  std::string write(PortRange value) const;
   std::string allowed() const { return "\"first-last\" or one port, within 1..65535"; }
 };
 
@@ -103,4 +108,4 @@ struct Choice {
   }
 };
 
-}  // namespace gmesp::dataplane
+}  // namespace gmesp::settings

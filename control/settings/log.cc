@@ -1,4 +1,4 @@
-#include "dataplane/log.h"
+#include "control/settings/log.h"
 
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -7,22 +7,22 @@
 #include <algorithm>
 #include <memory>
 
-namespace gmesp::dataplane {
+namespace gmesp::settings {
 namespace {
 
 constexpr const char* kTextPattern = "%Y-%m-%dT%H:%M:%S.%eZ %-7l %v";
 
-spdlog::level::level_enum level_of(Config::LogLevel level) {
+spdlog::level::level_enum level_of(LogLevel level) {
   switch (level) {
-    case Config::LogLevel::kTrace:
+    case LogLevel::kTrace:
       return spdlog::level::trace;
-    case Config::LogLevel::kDebug:
+    case LogLevel::kDebug:
       return spdlog::level::debug;
-    case Config::LogLevel::kInfo:
+    case LogLevel::kInfo:
       return spdlog::level::info;
-    case Config::LogLevel::kWarning:
+    case LogLevel::kWarning:
       return spdlog::level::warn;
-    case Config::LogLevel::kError:
+    case LogLevel::kError:
       break;
   }
   return spdlog::level::err;
@@ -41,9 +41,9 @@ class QuotedMessage final : public spdlog::custom_flag_formatter {
   }
 };
 
-std::unique_ptr<spdlog::formatter> formatter_of(Config::LogFormat format) {
+std::unique_ptr<spdlog::formatter> formatter_of(LogFormat format) {
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  if (format == Config::LogFormat::kJson) {
+  if (format == LogFormat::kJson) {
     formatter->add_flag<QuotedMessage>('*');
     formatter->set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");
   } else {
@@ -76,11 +76,11 @@ size_t utf8_length(std::string_view text) {
 
 }  // namespace
 
-void set_up_log(const Config::Log& settings) {
+void set_up_log(const char* program, LogLevel level, LogFormat format) {
   auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  auto logger = std::make_shared<spdlog::logger>("gmespd", std::move(sink));
-  logger->set_formatter(formatter_of(settings.format));
-  logger->set_level(level_of(settings.level));
+  auto logger = std::make_shared<spdlog::logger>(program, std::move(sink));
+  logger->set_formatter(formatter_of(format));
+  logger->set_level(level_of(level));
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
 }
@@ -103,4 +103,4 @@ std::string json_quoted(std::string_view text) {
   return quoted + '"';
 }
 
-}  // namespace gmesp::dataplane
+}  // namespace gmesp::settings

@@ -1,11 +1,11 @@
-#include "dataplane/config_reader.h"
+#include "control/settings/reader.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
 
-namespace gmesp::dataplane {
+namespace gmesp::settings {
 namespace {
 
 /// Edit distance, for "did you mean"; both sides are short.
@@ -49,28 +49,28 @@ std::string printable(std::string_view name) {
 
 }  // namespace
 
-ConfigReader::ConfigReader(const toml::table& root, std::string file) : file_(std::move(file)) {
+Reader::Reader(const toml::table& root, std::string file) : file_(std::move(file)) {
   enter(root, "");
 }
 
-void ConfigReader::finish() {
+void Reader::finish() {
   leave();
 }
 
-void ConfigReader::enter(const toml::table& table, const std::string& path) {
+void Reader::enter(const toml::table& table, const std::string& path) {
   frames_.push_back({&table, path, {}});
   prefix_ = path.empty() ? "" : path + '.';
   positions_[path] = table.source().begin;
 }
 
-void ConfigReader::leave() {
+void Reader::leave() {
   report_unknown(frames_.back());
   frames_.pop_back();
   const std::string path = frames_.empty() ? "" : frames_.back().path;
   prefix_ = path.empty() ? "" : path + '.';
 }
 
-const toml::node* ConfigReader::take(const char* name) {
+const toml::node* Reader::take(const char* name) {
   Frame& frame = frames_.back();
   frame.known.emplace_back(name);
   const toml::node* node = frame.table->get(name);
@@ -78,7 +78,7 @@ const toml::node* ConfigReader::take(const char* name) {
   return node;
 }
 
-const toml::table* ConfigReader::take_table(const char* name) {
+const toml::table* Reader::take_table(const char* name) {
   const toml::node* node = take(name);
   if (node == nullptr) return nullptr;
   if (!node->is_table())
@@ -86,7 +86,7 @@ const toml::table* ConfigReader::take_table(const char* name) {
   return node->as_table();
 }
 
-const toml::array* ConfigReader::take_array(const char* name, const std::string& allowed) {
+const toml::array* Reader::take_array(const char* name, const std::string& allowed) {
   const toml::node* node = take(name);
   if (node == nullptr) return nullptr;
   if (!node->is_array())
@@ -94,7 +94,7 @@ const toml::array* ConfigReader::take_array(const char* name, const std::string&
   return node->as_array();
 }
 
-const toml::array* ConfigReader::take_array_of_tables(const char* name) {
+const toml::array* Reader::take_array_of_tables(const char* name) {
   const toml::node* node = take(name);
   if (node == nullptr) return nullptr;
   const toml::array* array = node->as_array();
@@ -107,13 +107,12 @@ const toml::array* ConfigReader::take_array_of_tables(const char* name) {
   return nullptr;
 }
 
-void ConfigReader::add(const std::string& key, const toml::source_region& where,
-                       const std::string& found, const std::string& allowed) {
+void Reader::add(const std::string& key, const toml::source_region& where, const std::string& found,
+                 const std::string& allowed) {
   errors_.push_back({file_, where.begin.line, where.begin.column, key, found, allowed});
 }
 
-void ConfigReader::add(const std::string& key, const std::string& found,
-                       const std::string& allowed) {
+void Reader::add(const std::string& key, const std::string& found, const std::string& allowed) {
   const size_t dot = key.rfind('.');
   auto at = positions_.find(key);
   if (at == positions_.end()) at = positions_.find(key.substr(0, dot == key.npos ? 0 : dot));
@@ -122,20 +121,20 @@ void ConfigReader::add(const std::string& key, const std::string& found,
   errors_.push_back({file_, position.line, position.column, key, found, allowed});
 }
 
-bool ConfigReader::has_error_under(const std::string& key) const {
-  return std::any_of(errors_.begin(), errors_.end(), [&](const ConfigError& error) {
+bool Reader::has_error_under(const std::string& key) const {
+  return std::any_of(errors_.begin(), errors_.end(), [&](const Error& error) {
     return error.key == key || error.key.starts_with(key + '[');
   });
 }
 
-std::vector<ConfigError> ConfigReader::take_errors() {
-  std::stable_sort(errors_.begin(), errors_.end(), [](const ConfigError& a, const ConfigError& b) {
+std::vector<Error> Reader::take_errors() {
+  std::stable_sort(errors_.begin(), errors_.end(), [](const Error& a, const Error& b) {
     return std::pair(a.line, a.column) < std::pair(b.line, b.column);
   });
   return std::move(errors_);
 }
 
-void ConfigReader::report_unknown(const Frame& frame) {
+void Reader::report_unknown(const Frame& frame) {
   for (const auto& [key, node] : *frame.table) {
     const std::string_view name = key.str();
     if (std::find(frame.known.begin(), frame.known.end(), name) != frame.known.end()) continue;
@@ -148,4 +147,4 @@ void ConfigReader::report_unknown(const Frame& frame) {
   }
 }
 
-}  // namespace gmesp::dataplane
+}  // namespace gmesp::settings

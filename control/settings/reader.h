@@ -1,5 +1,5 @@
-// Reads a TOML table into a Config along the schema; collects every error and remembers where each
-// key stands.
+// Reads a TOML table into settings along their schema; collects every error and remembers where
+// each key stands.
 //
 // Threading: one thread. Ownership: borrows the table. Errors: collected, none thrown.
 #pragma once
@@ -11,13 +11,14 @@
 #include <string_view>
 #include <vector>
 
-#include "dataplane/config_codec.h"
+#include "control/settings/codec.h"
+#include "control/settings/error.h"
 
-namespace gmesp::dataplane {
+namespace gmesp::settings {
 
-class ConfigReader {
+class Reader {
  public:
-  ConfigReader(const toml::table& root, std::string file);
+  Reader(const toml::table& root, std::string file);
   /// Call after all visits: reports what the schema did not ask for at the top.
   void finish();
 
@@ -69,7 +70,7 @@ class ConfigReader {
   void add(const std::string& key, const std::string& found, const std::string& allowed);
   /// About the key itself or, for a list, one of its values.
   bool has_error_under(const std::string& key) const;
-  std::vector<ConfigError> take_errors();
+  std::vector<Error> take_errors();
 
  private:
   struct Frame {
@@ -92,7 +93,7 @@ class ConfigReader {
   std::vector<Frame> frames_;
   std::string prefix_;  ///< "control." while inside [control]
   std::map<std::string, toml::source_position> positions_;
-  std::vector<ConfigError> errors_;
+  std::vector<Error> errors_;
 };
 
-}  // namespace gmesp::dataplane
+}  // namespace gmesp::settings

@@ -93,7 +93,7 @@ TEST_P(OneMistake, IsToldWithPlaceKeyFoundAndAllowed) {
   const Mistake& mistake = GetParam();
   const ConfigResult result = parse_config(mistake.text, "gmespd.toml");
   ASSERT_EQ(result.errors.size(), 1u) << (result.errors.empty() ? "" : to_string(result.errors[0]));
-  const ConfigError& error = result.errors[0];
+  const settings::Error& error = result.errors[0];
   EXPECT_EQ(error.file, "gmespd.toml");
   EXPECT_EQ(error.line, mistake.line) << to_string(error);
   EXPECT_EQ(error.column, mistake.column) << to_string(error);

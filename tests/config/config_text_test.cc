@@ -13,7 +13,7 @@ namespace {
 
 Config read(std::string_view text) {
   const ConfigResult result = parse_config(text, "test.toml");
-  for (const ConfigError& error : result.errors) ADD_FAILURE() << to_string(error);
+  for (const settings::Error& error : result.errors) ADD_FAILURE() << to_string(error);
   return result.config;
 }
 
@@ -85,7 +85,7 @@ TEST(ConfigText, IsReadBackAsTheSame) {
       {"net_null0", "net_null1", 1500, 1400, true, true, 512}};
   config.workers = {2, {1, 7}, Config::Idle::kPoll, 10, 20, 32};
   config.memory = {Config::Pages::kHuge, 1024, 200'000};
-  config.sa = {2'000'000, 4096, ""};
+  config.sa = {2'000'000, 4096, "", false};
   config.protected_ports = {{{6000, 6999}, {7100, 7100}}, {5060, 5080}};
   config.nat = {4501, true, 255, Config::DontFragment::kClear, Config::Dscp::kZero};
   config.crypto = {crypto::EngineChoice::kOpenSsl,

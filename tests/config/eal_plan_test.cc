@@ -14,7 +14,7 @@ using Arguments = std::vector<std::string>;
 
 Config read(std::string_view text) {
   const ConfigResult result = parse_config(text, "test.toml");
-  for (const ConfigError& error : result.errors) ADD_FAILURE() << to_string(error);
+  for (const settings::Error& error : result.errors) ADD_FAILURE() << to_string(error);
   return result.config;
 }
 

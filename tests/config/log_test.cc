@@ -1,16 +1,16 @@
 // JSON log lines hold whatever a message says, be it hostile.
-#include "dataplane/log.h"
+#include "control/settings/log.h"
 
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
 
-namespace gmesp::dataplane {
+namespace gmesp::settings {
 namespace {
 
 TEST(Log, JsonLineHoldsAnyMessage) {
-  set_up_log({Config::LogLevel::kInfo, Config::LogFormat::kJson, "off"});
+  set_up_log("gmespd", LogLevel::kInfo, LogFormat::kJson);
   const std::string message = "a \"quoted\"\nline\t\\ \x01 {} \xff ü";
   testing::internal::CaptureStderr();
   spdlog::warn("{}", message);
@@ -21,14 +21,14 @@ TEST(Log, JsonLineHoldsAnyMessage) {
 }
 
 TEST(Log, LevelKeepsTheRestBack) {
-  set_up_log({Config::LogLevel::kWarning, Config::LogFormat::kText, "off"});
+  set_up_log("gmespd", LogLevel::kWarning, LogFormat::kText);
   testing::internal::CaptureStderr();
   spdlog::info("not this");
   spdlog::warn("this");
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_EQ(text.find("not this"), std::string::npos);
   EXPECT_NE(text.find("warning this\n"), std::string::npos) << text;
-  set_up_log(Config::Log{});
+  set_up_log("gmespd", LogLevel::kInfo, LogFormat::kText);
 }
 
 TEST(JsonQuoted, BytesThatAreNotUtf8AreReplaced) {
@@ -51,4 +51,4 @@ TEST(JsonQuoted, BytesThatAreNotUtf8AreReplaced) {
 }
 
 }  // namespace
-}  // namespace gmesp::dataplane
+}  // namespace gmesp::settings

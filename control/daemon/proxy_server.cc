@@ -1,0 +1,263 @@
+#include "control/daemon/proxy_server.h"
+
+#include <spdlog/spdlog.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <stdexcept>
+
+#include "control/client/gmesp.h"
+#include "control/daemon/version.h"
+
+namespace gmesp::control {
+namespace {
+
+using link::Kind;
+using link::MessageReader;
+using link::MessageWriter;
+using link::Tag;
+
+constexpr ClientId kListener = 0;
+constexpr int kEventsPerCall = 64;
+/// A client that sends without end waits for its turn like the others.
+constexpr int kMessagesPerTurn = 64;
+
+[[noreturn]] void fail(const std::string& path, const std::string& why) {
+  throw std::runtime_error("control socket " + path + ": " + why);
+}
+
+bool somebody_listens(const sockaddr_un& address) {
+  const int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (probe < 0) return false;
+  const bool answers =
+      connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  close(probe);
+  return answers;
+}
+
+}  // namespace
+
+ProxyServer::ProxyServer(ProxyServerOptions options, Handler& handler)
+    : options_(std::move(options)), handler_(handler) {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_ < 0) fail(options_.socket, strerror(errno));
+  listen();
+}
+
+ProxyServer::~ProxyServer() {
+  for (const auto& [id, client] : clients_) close(client.socket);
+  if (listener_ >= 0) {
+    unlink(options_.socket.c_str());
+    close(listener_);
+  }
+  close(epoll_);
+}
+
+void ProxyServer::listen() {
+  const std::string& path = options_.socket;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path)
+    fail(path, "path is longer than " + std::to_string(sizeof address.sun_path - 1) + " bytes");
+  memcpy(address.sun_path, path.data(), path.size());
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  if (somebody_listens(address)) fail(path, "another gmesp-control listens there");
+  unlink(path.c_str());
+  listener_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  // Nobody may connect between bind() and chmod().
+  const mode_t before = umask(0777);
+  const bool is_bound =
+      listener_ >= 0 &&
+      bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const int error = errno;
+  umask(before);
+  if (!is_bound) fail(path, strerror(error));
+  constexpr int kBacklog = 128;
+  if (chmod(path.c_str(), options_.socket_mode) != 0 || ::listen(listener_, kBacklog) != 0)
+    fail(path, strerror(errno));
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u32 = kListener;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event);
+}
+
+void ProxyServer::serve() {
+  std::array<epoll_event, kEventsPerCall> events;
+  const int count = epoll_wait(epoll_, events.data(), kEventsPerCall, 0);
+  for (int i = 0; i < count; ++i) {
+    const ClientId id = events[static_cast<size_t>(i)].data.u32;
+    if (id == kListener) {
+      accept_clients();
+      continue;
+    }
+    const auto at = clients_.find(id);
+    if (at == clients_.end()) continue;
+    if ((events[static_cast<size_t>(i)].events & EPOLLOUT) != 0) flush(id, at->second);
+    if ((events[static_cast<size_t>(i)].events & ~EPOLLOUT) == 0) continue;
+    if (const auto still = clients_.find(id); still != clients_.end()) receive(id, still->second);
+  }
+}
+
+void ProxyServer::accept_clients() {
+  for (;;) {
+    const int socket = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (socket < 0) return;
+    pid_t process = 0;
+    if (const std::string why = refusal(socket, process); !why.empty()) {
+      spdlog::warn("control connection refused: {}", why);
+      std::array<uint8_t, 512> answer;
+      MessageWriter writer(answer.data(), answer.size(), Kind::kReply, 0);
+      writer.set_error(GMESP_E_REFUSED);
+      writer.text(Tag::kText, why.c_str());
+      (void)::send(socket, answer.data(), writer.finish(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      close(socket);
+      continue;
+    }
+    while (next_id_ == kListener || clients_.contains(next_id_)) ++next_id_;
+    const ClientId id = next_id_++;
+    clients_.emplace(id, Client{.socket = socket, .process = process, .unread = {}});
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLRDHUP;
+    event.data.u32 = id;
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, socket, &event);
+  }
+}
+
+/// Why this client is not taken; empty if it is.
+std::string ProxyServer::refusal(int socket, pid_t& process) const {
+  ucred peer{};
+  socklen_t bytes = sizeof peer;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0) return strerror(errno);
+  process = peer.pid;
+  const bool is_allowed =
+      peer.uid == 0 || peer.uid == geteuid() ||
+      std::ranges::find(options_.allowed_uids, peer.uid) != options_.allowed_uids.end();
+  if (!is_allowed)
+    return "user " + std::to_string(peer.uid) + " of process " + std::to_string(peer.pid) +
+           " is not in control.allowed_uids";
+  if (clients_.size() >= options_.connections_max)
+    return std::to_string(clients_.size()) + " connections, as many as control.connections_max";
+  return {};
+}
+
+void ProxyServer::receive(ClientId id, Client& client) {
+  alignas(8) static std::array<uint8_t, link::kMessageBytesMax> message;
+  for (int i = 0; i < kMessagesPerTurn; ++i) {
+    const ssize_t bytes =
+        recv(client.socket, message.data(), message.size(), MSG_DONTWAIT | MSG_TRUNC);
+    if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (bytes <= 0) return drop(id, "hung up");
+    MessageReader reader;
+    const bool is_message = static_cast<size_t>(bytes) <= message.size() &&
+                            reader.open(message.data(), static_cast<size_t>(bytes));
+    if (!is_message && !client.has_said_hello)
+      return refuse_version(id, message.data(),
+                            std::min(static_cast<size_t>(bytes), message.size()));
+    if (!is_message) return drop(id, "sent what is no message");
+    if (!client.has_said_hello)
+      take_hello(id, client, reader);
+    else
+      handler_.on_request(id, reader);
+    explicit_bzero(message.data(), static_cast<size_t>(bytes));  // keys pass here
+    if (!clients_.contains(id)) return;
+  }
+}
+
+void ProxyServer::take_hello(ClientId id, Client& client, MessageReader& hello) {
+  if (hello.kind() != Kind::kHello) return drop(id, "did not begin with a hello");
+  link::Field field;
+  uint64_t wants_events = 0;
+  while (hello.next(field))
+    if (field.tag == Tag::kWantsEvents && !field.number(wants_events))
+      return drop(id, "said a hello that cannot be read");
+  client.has_said_hello = true;
+  client.wants_events = wants_events != 0;
+  if (client.wants_events) ++listeners_;
+  std::array<uint8_t, 256> answer;
+  MessageWriter writer(answer.data(), answer.size(), Kind::kReply, hello.header().tag);
+  writer.text(Tag::kText, kVersionText);
+  push(id, client, answer.data(), writer.finish());
+  spdlog::info("control connection {} from process {}{}", id, client.process,
+               client.wants_events ? " (wants events)" : "");
+}
+
+/// Names both versions: ours stands in the header of the answer.
+void ProxyServer::refuse_version(ClientId id, const uint8_t* message, size_t message_bytes) {
+  link::Header header{};
+  memcpy(&header, message, std::min(message_bytes, sizeof header));
+  const std::string why = header.magic == link::kMagic && header.version != link::kVersion
+                              ? "speaks version " + std::to_string(header.version) +
+                                    ", here it is " + std::to_string(link::kVersion)
+                              : "sent what is no hello";
+  std::array<uint8_t, 512> answer;
+  MessageWriter writer(answer.data(), answer.size(), Kind::kReply, header.tag);
+  writer.set_error(GMESP_E_VERSION);
+  writer.text(Tag::kText, why.c_str());
+  push(id, clients_.at(id), answer.data(), writer.finish());
+  drop(id, why);
+}
+
+void ProxyServer::send(ClientId id, const uint8_t* message, uint32_t message_bytes) {
+  const auto at = clients_.find(id);
+  if (at != clients_.end()) push(id, at->second, message, message_bytes);
+}
+
+void ProxyServer::send_event(const uint8_t* message, uint32_t message_bytes) {
+  std::vector<ClientId> listeners;
+  for (const auto& [id, client] : clients_)
+    if (client.wants_events) listeners.push_back(id);
+  for (const ClientId id : listeners) send(id, message, message_bytes);
+}
+
+void ProxyServer::push(ClientId id, Client& client, const uint8_t* message,
+                       uint32_t message_bytes) {
+  if (client.unread.empty()) {
+    const ssize_t sent = ::send(client.socket, message, message_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) return;
+    if (errno != EAGAIN) return;  // the hang-up is seen by epoll
+    watch(id, client, true);
+  }
+  if (client.unread.size() >= options_.unread_max)
+    return drop(id, "leaves " + std::to_string(options_.unread_max) + " messages unread");
+  client.unread.emplace_back(reinterpret_cast<const char*>(message), message_bytes);
+}
+
+void ProxyServer::flush(ClientId id, Client& client) {
+  while (!client.unread.empty()) {
+    const std::string& next = client.unread.front();
+    if (::send(client.socket, next.data(), next.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+      if (errno == EAGAIN) return;
+      return drop(id, strerror(errno));
+    }
+    client.unread.pop_front();
+  }
+  watch(id, client, false);
+}
+
+void ProxyServer::watch(ClientId id, const Client& client, bool wants_room) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP | (wants_room ? uint32_t{EPOLLOUT} : 0u);
+  event.data.u32 = id;
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, client.socket, &event);
+}
+
+void ProxyServer::drop(ClientId id, const std::string& why) {
+  const auto at = clients_.find(id);
+  if (at == clients_.end()) return;
+  spdlog::info("control connection {} of process {} closed: {}", id, at->second.process, why);
+  if (at->second.wants_events) --listeners_;
+  close(at->second.socket);
+  clients_.erase(at);
+  handler_.on_hang_up(id);
+}
+
+}  // namespace gmesp::control

@@ -1,0 +1,85 @@
+// The Unix socket that SIP proxies and gmespctl connect to: one message in, one message out.
+//
+// Access: by the socket's file mode and the peer's user (SO_PEERCRED). A client that does not read
+// its answers is dropped when its queue is full; it never makes others wait.
+// Threading: the event loop only. Errors: the constructor throws std::runtime_error naming the
+// socket.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "control/link/message.h"
+
+namespace gmesp::control {
+
+using ClientId = uint32_t;
+
+struct ProxyServerOptions {
+  std::string socket;
+  mode_t socket_mode = 0600;
+  std::vector<uint32_t> allowed_uids;
+  uint32_t connections_max = 256;
+  uint32_t unread_max = 4096;  ///< answers and events that a client leaves unread
+};
+
+class ProxyServer {
+ public:
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void on_request(ClientId client, link::MessageReader& request) = 0;
+    virtual void on_hang_up(ClientId client) = 0;
+  };
+
+  ProxyServer(ProxyServerOptions options, Handler& handler);
+  ~ProxyServer();
+  ProxyServer(const ProxyServer&) = delete;
+  ProxyServer& operator=(const ProxyServer&) = delete;
+
+  /// Readable: call serve().
+  int descriptor() const { return epoll_; }
+  void serve();
+  /// To a client that is gone already: nothing.
+  void send(ClientId client, const uint8_t* message, uint32_t message_bytes);
+  /// To all who want events.
+  void send_event(const uint8_t* message, uint32_t message_bytes);
+  bool has_listeners() const { return listeners_ != 0; }
+  size_t connections() const { return clients_.size(); }
+
+ private:
+  struct Client {
+    int socket;
+    pid_t process;
+    bool has_said_hello = false;
+    bool wants_events = false;
+    std::deque<std::string> unread;
+  };
+
+  void listen();
+  void accept_clients();
+  std::string refusal(int socket, pid_t& process) const;
+  void receive(ClientId id, Client& client);
+  void take_hello(ClientId id, Client& client, link::MessageReader& hello);
+  void refuse_version(ClientId id, const uint8_t* message, size_t message_bytes);
+  void push(ClientId id, Client& client, const uint8_t* message, uint32_t message_bytes);
+  void flush(ClientId id, Client& client);
+  void watch(ClientId id, const Client& client, bool wants_room);
+  void drop(ClientId id, const std::string& why);
+
+  const ProxyServerOptions options_;
+  Handler& handler_;
+  int epoll_ = -1;
+  int listener_ = -1;
+  ClientId next_id_ = 1;
+  uint32_t listeners_ = 0;
+  std::unordered_map<ClientId, Client> clients_;
+};
+
+}  // namespace gmesp::control
