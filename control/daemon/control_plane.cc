@@ -63,12 +63,12 @@ void ControlPlane::restore_registrations() {
                  refused, state_file_.damaged_slots());
 }
 
-void ControlPlane::run_once() {
+void ControlPlane::run_once(bool has_requests, bool has_answers) {
   now_ms_ = gmesp_now_ms();
   sa_manager_.tick(now_ms_);
-  server_.serve();
+  if (has_requests) server_.serve();
   now_ms_ = gmesp_now_ms();
-  data_plane_.poll(now_ms_);
+  data_plane_.poll(has_answers, now_ms_);
 }
 
 uint64_t ControlPlane::next_deadline_ms() const {

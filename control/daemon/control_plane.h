@@ -35,8 +35,9 @@ class ControlPlane final : sa::Sink, DataPlane::Listener, ProxyServer::Handler {
 
   int server_descriptor() const { return server_.descriptor(); }
   int data_plane_descriptor() const { return data_plane_.descriptor(); }
-  /// Everything that is ready now.
-  void run_once();
+  /// Everything that is ready now, and what time has come for. The arguments: which of the two
+  /// descriptors are readable.
+  void run_once(bool has_requests, bool has_answers);
   uint64_t next_deadline_ms() const;
 
   /// What an operator changed: everything but sockets, state file, SPI range and resting time.

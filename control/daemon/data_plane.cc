@@ -94,21 +94,25 @@ void DataPlane::disconnect(const std::string& why, uint64_t now_ms) {
   in_flight_.clear();
   in_flight_by_age_.clear();
   cancelled_ = 0;
+  unanswered_ = 0;
   walkers_left_ = 0;
   listener_.on_down(why);
   for (const sa::SetNumber number : lost)
     listener_.on_install_failed(number, sa::Refusal::kDataPlaneDown);
 }
 
-void DataPlane::poll(uint64_t now_ms) {
+void DataPlane::poll(bool is_readable, uint64_t now_ms) {
   if (dp_ == nullptr) {
     if (now_ms >= retry_at_ms_) connect(now_ms);
     if (dp_ == nullptr) return;
+  } else if (!is_readable && unanswered_ == 0) {
+    return;  // the rings are armed: a bell would have been heard
   }
   gmesp_completion completion;
   GMESP_INIT(&completion);
   int error;
   while ((error = gmesp_dp_poll_completion(dp_, &completion)) == GMESP_OK) {
+    --unanswered_;
     take(completion);
     drain_queue();
   }
@@ -179,6 +183,7 @@ void DataPlane::drain_queue() {
     if (cancelled_ != 0 && command.kind != Kind::kWalk) return;
     const int error = submit(command);
     if (error == GMESP_E_AGAIN) return;  // poll() finds out about any other
+    if (error == GMESP_OK) ++unanswered_;
     gmesp_sa_set_wipe(&command.set);
     queue_.pop_front();
   }

@@ -57,7 +57,7 @@ class DataPlane {
   /// Readable: call poll(). -1 while down.
   int descriptor() const;
   /// Connects if it is time; fetches what gmespd said; finds out whether it is silent.
-  void poll(uint64_t now_ms);
+  void poll(bool is_readable, uint64_t now_ms);
   uint64_t next_deadline_ms() const;
 
   bool install(const sa::NewSet& set, uint64_t now_ms);
@@ -105,7 +105,8 @@ class DataPlane {
   std::deque<Command> queue_;
   std::unordered_map<sa::SetNumber, InFlight> in_flight_;
   std::deque<std::pair<uint64_t, sa::SetNumber>> in_flight_by_age_;
-  uint32_t cancelled_ = 0;  ///< installs in flight that were removed meanwhile
+  uint32_t unanswered_ = 0;  ///< commands that gmespd has taken
+  uint32_t cancelled_ = 0;   ///< installs in flight that were removed meanwhile
   std::vector<Walker> walkers_;
   uint32_t walkers_left_ = 0;
   std::unordered_set<sa::SetNumber> found_;

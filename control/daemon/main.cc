@@ -109,11 +109,14 @@ int run(const Options& options, const Config& config) {
   control_plane.on_reload([&] { return reload(options.config_path, control_plane); });
   spdlog::info("gmesp-control {} runs: control socket {}, gmespd at {}", kVersionText,
                config.control.socket, config.data_plane.socket);
-  while (take_signals(signals, options.config_path, control_plane) == 0) {
-    control_plane.run_once();
-    pollfd ready[] = {{signals, POLLIN, 0},
-                      {control_plane.server_descriptor(), POLLIN, 0},
-                      {control_plane.data_plane_descriptor(), POLLIN, 0}};
+  pollfd ready[] = {{signals, POLLIN, 0}, {-1, POLLIN, 0}, {-1, POLLIN, 0}};
+  auto& [for_signals, for_requests, for_answers] = ready;
+  for (;;) {
+    if (for_signals.revents != 0 && take_signals(signals, options.config_path, control_plane) != 0)
+      break;
+    control_plane.run_once(for_requests.revents != 0, for_answers.revents != 0);
+    for_requests.fd = control_plane.server_descriptor();
+    for_answers.fd = control_plane.data_plane_descriptor();
     poll(ready, std::size(ready), wait_ms(control_plane));
   }
   spdlog::info("stopping; live SAs stay in gmespd");

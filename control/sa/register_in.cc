@@ -72,7 +72,7 @@ Verdict SaManager::on_register(const RegisterRequest& request, uint64_t now_ms) 
 }
 
 bool SaManager::is_protected_port(uint16_t port) const {
-  return port == policy_.port_ps ||
+  return port == policy_.port_ps || former_server_ports_.contains(port) ||
          std::any_of(policy_.ports_pc.begin(), policy_.ports_pc.end(), [&](const PortRange& range) {
            return range.first <= port && port <= range.last;
          });

@@ -5,6 +5,17 @@
 #include "control/sa/sa_manager.h"
 
 namespace gmesp::sa {
+namespace {
+
+/// Two sets that could not live side by side.
+bool collide(const SaSet& a, const SaSet& b) {
+  const auto has_spi_of_b = [&](uint32_t spi) { return spi == b.spi_pc || spi == b.spi_ps; };
+  if (a.number == b.number || has_spi_of_b(a.spi_pc) || has_spi_of_b(a.spi_ps)) return true;
+  return a.ue == b.ue && ((a.port_uc == b.port_uc && a.port_ps == b.port_ps) ||
+                          (a.port_us == b.port_us && a.port_pc == b.port_pc));
+}
+
+}  // namespace
 
 /// 7.1: in clear only REGISTER, emergency and error messages; on an SA only what its state allows.
 Verdict SaManager::on_message(const Message& message, uint64_t now_ms) {
@@ -172,7 +183,10 @@ std::vector<SetNumber> SaManager::lost(const std::unordered_set<SetNumber>& foun
 /// Whole or not at all.
 bool SaManager::restore(const Context& saved, std::span<const SaSet> sets) {
   for (const SaSet& set : sets) {
-    const bool is_free = find_set(set.number) == nullptr &&
+    const bool is_alone = std::none_of(sets.begin(), sets.end(), [&](const SaSet& other) {
+      return &other != &set && collide(set, other);
+    });
+    const bool is_free = is_alone && find_set(set.number) == nullptr &&
                          table_.find({set.ue, set.port_uc}, set.port_ps).set == nullptr &&
                          table_.find({set.ue, set.port_us}, set.port_pc).set == nullptr &&
                          !spis_.is_taken(set.spi_pc) && !spis_.is_taken(set.spi_ps) &&
@@ -182,6 +196,10 @@ bool SaManager::restore(const Context& saved, std::span<const SaSet> sets) {
   auto fresh = std::make_unique<Context>(saved);
   fresh->sets.clear();
   fresh->procedures.clear();
+  for (SetNumber* role : {&fresh->latest, &fresh->old})
+    if (std::none_of(sets.begin(), sets.end(),
+                     [&](const SaSet& set) { return set.number == *role; }))
+      *role = kClear;
   Context& context = *fresh;
   contexts_.emplace(std::string_view(context.impi), std::move(fresh));
   for (const SaSet& set : sets) {

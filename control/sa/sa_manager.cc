@@ -364,6 +364,8 @@ uint64_t SaManager::next_deadline_ms() const {
 
 /// Ranges of SPIs and resting times are those of the start; the rest is taken over at once.
 void SaManager::set_policy(const Policy& policy) {
+  // Registered UEs keep it (R-7.1-16), so it stays a protected port.
+  if (policy.port_ps != policy_.port_ps) former_server_ports_.insert(policy_.port_ps);
   policy_ = policy;
 }
 

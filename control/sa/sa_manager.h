@@ -242,6 +242,7 @@ class SaManager {
                  std::string_view impi, uint64_t now_ms);
 
   Policy policy_;
+  std::unordered_set<uint16_t> former_server_ports_;  ///< port_ps of earlier policies
   Sink& sink_;
   SetNumber next_number_;
   const std::array<uint64_t, 2> hash_key_;

@@ -19,6 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ue"))
 from gmesp_client import Control, GmespError  # noqa: E402
 
+if os.environ.pop("LD_PRELOAD", None):  # a sanitizer's, for this process only
+    del os.environ["ASAN_OPTIONS"]
+
 GMESPD, GMESP_CONTROL, GMESPCTL, LIBGMESP = sys.argv[1:5]
 TMPFS = "/dev/shm"
 LOCAL, PS = "10.0.0.1", 5062
@@ -389,6 +392,8 @@ def test_no_key_is_in_the_log_or_the_state_file():
                     if " rw" not in line or "/dev/shm" in line:
                         continue
                     first, last = (int(part, 16) for part in line.split()[0].split("-"))
+                    if last - first > 1 << 32:  # a sanitizer's shadow
+                        continue
                     image.seek(first)
                     try:
                         content = image.read(last - first)

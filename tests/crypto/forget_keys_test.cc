@@ -24,6 +24,8 @@ uint32_t count_in_heap(const Bytes& hidden) {
     char access[8] = "";
     std::sscanf(line, "%lx-%lx %7s", &first, &last, access);
     if (std::strncmp(access, "rw", 2) != 0 || std::strstr(line, "[stack]") != nullptr) continue;
+    constexpr unsigned long kShadowBytesMin = 1ul << 32;  // of a sanitizer
+    if (last - first >= kShadowBytesMin) continue;
     for (unsigned long at = first; at < last; at += content.size()) {
       std::fseek(memory.get(), static_cast<long>(at), SEEK_SET);
       const size_t bytes =

@@ -39,6 +39,13 @@ class World:
         self.say(text, now - self.started)
         self.started = now
 
+    def end(self):
+        """Ends the programs and frees the names of the namespaces; logs and capture stay."""
+        self.gmespd.process.stop()
+        self.guest.process.kill()
+        for namespace in ("access", "pcscf"):
+            lab.sh(f"ip netns del {namespace}")
+
     def drops_settled(self, expected, timeout_s=15.0):
         """Drop counters, as soon as they are `expected`, or as they are after the time."""
         deadline = time.monotonic() + timeout_s

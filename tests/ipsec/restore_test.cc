@@ -369,6 +369,15 @@ TEST_F(Restore, AStartThatFailsLeavesTheSetsToTheNext) {
   EXPECT_NE(access(path_.c_str(), F_OK), 0);
 }
 
+/// Sanitizers make everything slower; what they are for is not time.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr bool kIsSanitized = true;
+#elif defined(__has_feature)
+constexpr bool kIsSanitized = __has_feature(address_sanitizer);
+#else
+constexpr bool kIsSanitized = false;
+#endif
+
 /// "Well below a second" for the capacity that is configured by default.
 // Shows: R-C-03, R-C-06
 TEST_F(Restore, AHundredThousandSetsAreBackWithinASecond) {
@@ -388,7 +397,9 @@ TEST_F(Restore, AHundredThousandSetsAreBackWithinASecond) {
   const double restored_ms = cpu_ms() - before_ms;
   std::printf("restoring %u sets took %.0f ms of CPU time\n", kSets, restored_ms);
   EXPECT_EQ(database.restoration().restored, kSets);
-  EXPECT_LT(restored_ms, 1000.0);
+  if (!kIsSanitized) {
+    EXPECT_LT(restored_ms, 1000.0);
+  }
 }
 
 }  // namespace

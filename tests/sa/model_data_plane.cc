@@ -31,16 +31,16 @@ bool DataPlane::install(const NewSet& fresh) {
   const auto bytes = [](const auto& key, size_t count) {
     return std::vector<uint8_t>(key.begin(), key.begin() + static_cast<ptrdiff_t>(count));
   };
-  commands_.push_back({true,
-                       {set, set.context->impi, set.context->registration_key,
-                        bytes(fresh.integrity_key, fresh.integrity_key_bytes),
-                        bytes(fresh.cipher_key, fresh.cipher_key_bytes)}});
+  commands_.push_back(
+      {true,
+       {set, set.context->impi, bytes(fresh.integrity_key, fresh.integrity_key_bytes),
+        bytes(fresh.cipher_key, fresh.cipher_key_bytes)}});
   return true;
 }
 
 void DataPlane::remove(const SaSet& set, GoneBecause) {
   require(promised_.erase(set.number) == 1, "a set was removed that is not there");
-  commands_.push_back({false, {set, "", "", {}, {}}});
+  commands_.push_back({false, {set, "", {}, {}}});
 }
 
 /// 7.4.1a note: the lifetime of an SA is never decreased.
@@ -96,7 +96,7 @@ void DataPlane::check_fits(const HeldSet& fresh) const {
     for (const uint32_t spi : {own.spi_pc, own.spi_ps})
       require(spi != set.spi_pc && spi != set.spi_ps, "two inbound SAs with one SPI");
     if (other.impi != fresh.impi) continue;
-    if (other.key == fresh.key) ++stored;
+    if (other.set.context == fresh.set.context) ++stored;
     require(!std::equal(other.integrity_key.begin(), other.integrity_key.begin() + 16,
                         fresh.integrity_key.begin()),
             "a set was installed with the IK of a set that lives");

@@ -24,7 +24,7 @@ struct Saved {
 
 struct HeldSet {
   SaSet set;  ///< as it was when it was installed; its pointer to the context is not to be followed
-  std::string impi, key;
+  std::string impi;
   std::vector<uint8_t> integrity_key, cipher_key;
 };
 

@@ -167,6 +167,9 @@ TEST(Ports, TheServerPortsStay) {
 
   Ue newcomer = ue_at(ipv4(1, 2), "new@ims.example");
   EXPECT_EQ(lab.register_in_clear(newcomer).port_ps, 5088);
+  Arrival stranger = fresh.from_client();
+  stranger.source = ipv4(9, 9);
+  EXPECT_EQ(lab.request(stranger).refusal, Refusal::kNoSa) << "the old one is still protected";
 }
 
 // Shows: R-7.1-16

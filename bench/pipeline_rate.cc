@@ -1,0 +1,260 @@
+// What a packet costs in the whole pipeline of one core, from memory to memory, and what of it is
+// the crypto: IPsec-MB alone on the same packets in the same run.
+//
+// UEs are drawn at random for every packet; inbound packets are made anew for every round, with
+// fresh sequence numbers, outside the measured time. Medians over rounds, the pipeline and the bare
+// library in turn.
+#include <x86intrin.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <vector>
+
+#include "bare_ipsec_mb.h"
+#include "crypto/ipsec_mb_manager.h"
+#include "dataplane/ipsec/pipeline.h"
+#include "phones.h"
+
+namespace {
+
+using namespace gmesp;
+using bench::PhoneOptions;
+using bench::Phones;
+using ipsec::Packet;
+using ipsec::Side;
+
+constexpr uint32_t kBurst = 64;
+constexpr uint32_t kRoundPackets = 4096;
+constexpr uint32_t kBufferBytes = 2304;
+
+double ticks_per_ns() {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const uint64_t ticks = __rdtsc();
+  while (Clock::now() - start < std::chrono::milliseconds(50)) continue;
+  const std::chrono::duration<double, std::nano> passed = Clock::now() - start;
+  return static_cast<double>(__rdtsc() - ticks) / passed.count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// Buffers in one piece of memory, like a pool of mbufs; frames that go out go nowhere.
+class Memory final : public ipsec::PacketIo {
+ public:
+  Memory() : bytes_(size_t{kRoundPackets} * kBufferBytes) {}
+
+  Packet packet(uint32_t at, uint32_t length) {
+    Packet packet{};
+    packet.buffer = bytes_.data() + size_t{at} * kBufferBytes;
+    packet.data = packet.buffer + ipsec::Pipeline::kHeadroomBytes;
+    packet.capacity = kBufferBytes;
+    packet.length = length;
+    packet.owner = packet.buffer;
+    return packet;
+  }
+  uint8_t* frame(uint32_t at) {
+    return bytes_.data() + size_t{at} * kBufferBytes + ipsec::Pipeline::kHeadroomBytes;
+  }
+
+  uint32_t transmit(Side, std::span<const ipsec::Outgoing> packets) override {
+    sent += packets.size();
+    return static_cast<uint32_t>(packets.size());
+  }
+  bool allocate(uint32_t, Packet&) override { return false; }
+  void release(void*) override {}
+  bool hand_off(uint8_t, Side, const Packet&) override { return false; }
+
+  uint64_t sent = 0;
+
+ private:
+  std::vector<uint8_t> bytes_;
+};
+
+struct Case {
+  PhoneOptions phones;
+  uint32_t ip_bytes;
+  bool is_inbound;
+};
+
+class Measurement {
+ public:
+  Measurement(Phones& phones, ipsec::SaDatabase& database, double ticks)
+      : phones_(phones),
+        pipeline_(options(), database, memory_),
+        manager_(crypto::make_manager(crypto::VectorArch::kAuto)),
+        ticks_(ticks) {}
+
+  nlohmann::json run(const Case& wanted, uint32_t rounds) {
+    std::vector<double> pipeline_ns, bare_ns;
+    for (uint32_t round = 0; round < rounds + 1; ++round) {
+      const double bare = run_bare_round(wanted);
+      const double whole = run_pipeline_round(wanted);
+      if (round == 0) continue;  // caches and page tables
+      bare_ns.push_back(bare);
+      pipeline_ns.push_back(whole);
+    }
+    const double whole = median(pipeline_ns);
+    const double bare = median(bare_ns);
+    return {{"ues", wanted.phones.ues},
+            {"bytes", wanted.ip_bytes},
+            {"direction", wanted.is_inbound ? "in" : "out"},
+            {"suite", std::string(crypto::info(wanted.phones.suite.cipher).name) + "/" +
+                          std::string(crypto::info(wanted.phones.suite.integrity).name)},
+            {"mode", wanted.phones.is_tunnel ? "udp-enc-tun" : "transport"},
+            {"family", wanted.phones.is_ipv4 ? 4 : 6},
+            {"pipeline_ns", whole},
+            {"bare_ipsec_mb_ns", bare},
+            {"packets_per_s", 1e9 / whole},
+            {"rate_over_bare", bare / whole}};
+  }
+
+ private:
+  static ipsec::PipelineOptions options() {
+    ipsec::PipelineOptions options;
+    options.audit_events_per_second = 0;
+    return options;
+  }
+
+  void make_packets(const Case& wanted) {
+    packets_.clear();
+    esp_offsets_.resize(kRoundPackets);
+    ues_.resize(kRoundPackets);
+    for (uint32_t i = 0; i < kRoundPackets; ++i) {
+      ues_[i] = static_cast<uint32_t>(random_() % wanted.phones.ues);
+      const uint32_t length =
+          wanted.is_inbound
+              ? phones_.uplink(ues_[i], wanted.ip_bytes, memory_.frame(i), esp_offsets_[i])
+              : phones_.downlink(ues_[i], wanted.ip_bytes, memory_.frame(i));
+      packets_.push_back(memory_.packet(i, length));
+    }
+  }
+
+  double run_pipeline_round(const Case& wanted) {
+    make_packets(wanted);
+    const uint64_t sent_before = memory_.sent;
+    const uint64_t start = __rdtsc();
+    for (uint32_t at = 0; at < kRoundPackets; at += kBurst) {
+      const std::span<Packet> burst(packets_.data() + at, kBurst);
+      if (wanted.is_inbound)
+        pipeline_.process(burst, {}, 1000);
+      else
+        pipeline_.process({}, burst, 1000);
+    }
+    const uint64_t ticks = __rdtsc() - start;
+    if (memory_.sent - sent_before != kRoundPackets) {
+      std::fprintf(stderr, "pipeline_rate: %lu of %u packets went through\n",
+                   memory_.sent - sent_before, kRoundPackets);
+      std::exit(EXIT_FAILURE);
+    }
+    return static_cast<double>(ticks) / ticks_ / kRoundPackets;
+  }
+
+  /// The same packets, already ESP in both directions, through the library alone; keys hot as for
+  /// as many UEs, at most 1,000.
+  double run_bare_round(const Case& wanted) {
+    make_packets({wanted.phones, wanted.ip_bytes, true});
+    constexpr uint32_t kKeysMax = 1000;
+    const uint32_t key_count = std::min(kKeysMax, wanted.phones.ues);
+    if (keys_.size() != key_count) {
+      keys_.resize(key_count);
+      for (uint32_t ue = 0; ue < key_count; ++ue) keys_[ue] = phones_.keys(ue);
+    }
+    jobs_.resize(kRoundPackets);
+    for (uint32_t i = 0; i < kRoundPackets; ++i) {
+      const Packet& packet = packets_[i];
+      jobs_[i] = {&keys_[ues_[i] % key_count],
+                  packet.data + esp_offsets_[i],
+                  packet.length - esp_offsets_[i] - crypto::kIcvBytes,
+                  wanted.phones.suite,
+                  wanted.is_inbound ? crypto::Direction::kInbound : crypto::Direction::kOutbound,
+                  crypto::JobStatus::kPending};
+    }
+    const uint64_t start = __rdtsc();
+    for (uint32_t at = 0; at < kRoundPackets; at += kBurst)
+      bench::run_bare(manager_.get(), std::span(jobs_).subspan(at, kBurst));
+    return static_cast<double>(__rdtsc() - start) / ticks_ / kRoundPackets;
+  }
+
+  Phones& phones_;
+  Memory memory_;
+  ipsec::Pipeline pipeline_;
+  crypto::Manager manager_;
+  const double ticks_;
+  std::mt19937_64 random_{1};
+  std::vector<Packet> packets_;
+  std::vector<uint32_t> esp_offsets_;
+  std::vector<uint32_t> ues_;
+  std::vector<crypto::SaKeys> keys_;
+  std::vector<crypto::CryptoJob> jobs_;
+};
+
+void print(const nlohmann::json& row) {
+  std::printf("%8u %6u  %-4s %-24s %-12s v%d %10.0f %10.0f %12.0f %8.2f\n",
+              row["ues"].get<uint32_t>(), row["bytes"].get<uint32_t>(),
+              row["direction"].get<std::string>().c_str(), row["suite"].get<std::string>().c_str(),
+              row["mode"].get<std::string>().c_str(), row["family"].get<int>(),
+              row["pipeline_ns"].get<double>(), row["bare_ipsec_mb_ns"].get<double>(),
+              row["packets_per_s"].get<double>(), row["rate_over_bare"].get<double>());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Cost of a packet in the pipeline of one core, and of its crypto alone");
+  std::vector<uint32_t> ues = {1, 1000, 100'000};
+  std::vector<uint32_t> sizes = {300, 600, 1400};
+  std::string integrity = "hmac-sha-1-96", cipher = "aes-cbc", mode = "transport";
+  int family = 4;
+  uint32_t rounds = 15;
+  bool as_json = false;
+  app.add_option("--ues", ues, "numbers of UEs, one SA set each");
+  app.add_option("--sizes", sizes, "bytes of the clear IP packet")->check(CLI::Range(100u, 1400u));
+  app.add_option("--integrity", integrity)->check(CLI::IsMember({"hmac-sha-1-96", "hmac-md5-96"}));
+  app.add_option("--cipher", cipher)->check(CLI::IsMember({"aes-cbc", "des-ede3-cbc", "null"}));
+  app.add_option("--mode", mode)->check(CLI::IsMember({"transport", "udp-enc-tun"}));
+  app.add_option("--family", family)->check(CLI::IsMember({4, 6}));
+  app.add_option("--rounds", rounds, "of 4,096 packets each")->check(CLI::Range(3u, 10'000u));
+  app.add_flag("--json", as_json);
+  CLI11_PARSE(app, argc, argv);
+
+  PhoneOptions options;
+  options.suite = {
+      integrity == "hmac-md5-96" ? crypto::Integrity::kHmacMd5_96 : crypto::Integrity::kHmacSha1_96,
+      cipher == "aes-cbc"        ? crypto::Cipher::kAesCbc128
+      : cipher == "des-ede3-cbc" ? crypto::Cipher::kDesEde3Cbc
+                                 : crypto::Cipher::kNull};
+  options.is_tunnel = mode == "udp-enc-tun";
+  options.is_ipv4 = family == 4;
+  const double ticks = ticks_per_ns();
+  if (!as_json)
+    std::printf("%8s %6s  %-4s %-24s %-12s %-2s %10s %10s %12s %8s\n", "UEs", "bytes", "dir",
+                "suite", "mode", "IP", "ns", "bare ns", "packets/s", "of bare");
+  nlohmann::json rows = nlohmann::json::array();
+  for (const uint32_t count : ues) {
+    options.ues = count;
+    Phones phones(options);
+    ipsec::SaDatabaseOptions database_options;
+    database_options.capacity_sets = count;
+    database_options.protected_ports.add(bench::kServerPort);
+    database_options.protected_ports.add(bench::kClientPort);
+    ipsec::SaDatabase database(database_options);
+    if (!phones.install(database)) return EXIT_FAILURE;
+    Measurement measurement(phones, database, ticks);
+    for (const uint32_t bytes : sizes)
+      for (const bool is_inbound : {true, false}) {
+        rows.push_back(measurement.run({options, bytes, is_inbound}, rounds));
+        if (!as_json) print(rows.back());
+      }
+  }
+  if (as_json) std::puts(rows.dump(2).c_str());
+}
