@@ -69,6 +69,7 @@ void ControlPlane::run_once(bool has_requests, bool has_answers) {
   if (has_requests) server_.serve();
   now_ms_ = gmesp_now_ms();
   data_plane_.poll(has_answers, now_ms_);
+  server_.flush();
 }
 
 uint64_t ControlPlane::next_deadline_ms() const {

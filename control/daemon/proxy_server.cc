@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <stdexcept>
+#include <utility>
 
 #include "control/client/gmesp.h"
 #include "control/daemon/version.h"
@@ -149,27 +150,40 @@ std::string ProxyServer::refusal(int socket, pid_t& process) const {
   return {};
 }
 
+/// Several messages a call: with many small requests the calls are what costs.
 void ProxyServer::receive(ClientId id, Client& client) {
-  alignas(8) static std::array<uint8_t, link::kMessageBytesMax> message;
-  for (int i = 0; i < kMessagesPerTurn; ++i) {
-    const ssize_t bytes =
-        recv(client.socket, message.data(), message.size(), MSG_DONTWAIT | MSG_TRUNC);
-    if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (bytes <= 0) return drop(id, "hung up");
-    MessageReader reader;
-    const bool is_message = static_cast<size_t>(bytes) <= message.size() &&
-                            reader.open(message.data(), static_cast<size_t>(bytes));
-    if (!is_message && !client.has_said_hello)
-      return refuse_version(id, message.data(),
-                            std::min(static_cast<size_t>(bytes), message.size()));
-    if (!is_message) return drop(id, "sent what is no message");
-    if (!client.has_said_hello)
-      take_hello(id, client, reader);
-    else
-      handler_.on_request(id, reader);
-    explicit_bzero(message.data(), static_cast<size_t>(bytes));  // keys pass here
-    if (!clients_.contains(id)) return;
+  constexpr unsigned kPerCall = 16;
+  alignas(8) static std::array<std::array<uint8_t, link::kMessageBytesMax>, kPerCall> messages;
+  std::array<iovec, kPerCall> places;
+  std::array<mmsghdr, kPerCall> headers{};
+  for (unsigned i = 0; i < kPerCall; ++i) {
+    places[i] = {messages[i].data(), messages[i].size()};
+    headers[i].msg_hdr.msg_iov = &places[i];
+    headers[i].msg_hdr.msg_iovlen = 1;
   }
+  for (unsigned turn = 0; turn < kMessagesPerTurn / kPerCall; ++turn) {
+    const int count =
+        recvmmsg(client.socket, headers.data(), kPerCall, MSG_DONTWAIT | MSG_TRUNC, nullptr);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (count <= 0) return drop(id, "hung up");
+    for (unsigned i = 0; i < static_cast<unsigned>(count); ++i) {
+      const size_t bytes = headers[i].msg_len;
+      if (clients_.contains(id)) take_message(id, client, messages[i].data(), bytes);
+      explicit_bzero(messages[i].data(), std::min(bytes, messages[i].size()));  // keys pass here
+    }
+    if (!clients_.contains(id) || count < static_cast<int>(kPerCall)) return;
+  }
+}
+
+void ProxyServer::take_message(ClientId id, Client& client, const uint8_t* message, size_t bytes) {
+  if (bytes == 0) return drop(id, "hung up");
+  MessageReader reader;
+  const bool is_message = bytes <= link::kMessageBytesMax && reader.open(message, bytes);
+  if (!is_message && !client.has_said_hello)
+    return refuse_version(id, message, std::min<size_t>(bytes, link::kMessageBytesMax));
+  if (!is_message) return drop(id, "sent what is no message");
+  if (!client.has_said_hello) return take_hello(id, client, reader);
+  handler_.on_request(id, reader);
 }
 
 void ProxyServer::take_hello(ClientId id, Client& client, MessageReader& hello) {
@@ -203,6 +217,7 @@ void ProxyServer::refuse_version(ClientId id, const uint8_t* message, size_t mes
   writer.set_error(GMESP_E_VERSION);
   writer.text(Tag::kText, why.c_str());
   push(id, clients_.at(id), answer.data(), writer.finish());
+  flush();
   drop(id, why);
 }
 
@@ -220,30 +235,45 @@ void ProxyServer::send_event(const uint8_t* message, uint32_t message_bytes) {
 
 void ProxyServer::push(ClientId id, Client& client, const uint8_t* message,
                        uint32_t message_bytes) {
-  if (client.unread.empty()) {
-    const ssize_t sent = ::send(client.socket, message, message_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) return;
-    if (errno != EAGAIN) return;  // the hang-up is seen by epoll
-    watch(id, client, true);
-  }
   if (client.unread.size() >= options_.unread_max)
     return drop(id, "leaves " + std::to_string(options_.unread_max) + " messages unread");
   client.unread.emplace_back(reinterpret_cast<const char*>(message), message_bytes);
+  if (client.is_to_flush) return;
+  client.is_to_flush = true;
+  to_flush_.push_back(id);
+}
+
+void ProxyServer::flush() {
+  for (const ClientId id : std::exchange(to_flush_, {}))
+    if (const auto at = clients_.find(id); at != clients_.end()) {
+      at->second.is_to_flush = false;
+      if (!at->second.waits_for_room) flush(id, at->second);
+    }
 }
 
 void ProxyServer::flush(ClientId id, Client& client) {
+  constexpr unsigned kPerCall = 32;
   while (!client.unread.empty()) {
-    const std::string& next = client.unread.front();
-    if (::send(client.socket, next.data(), next.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
-      if (errno == EAGAIN) return;
+    std::array<iovec, kPerCall> places;
+    std::array<mmsghdr, kPerCall> headers{};
+    const auto count = static_cast<unsigned>(std::min<size_t>(kPerCall, client.unread.size()));
+    for (unsigned i = 0; i < count; ++i) {
+      places[i] = {client.unread[i].data(), client.unread[i].size()};
+      headers[i].msg_hdr.msg_iov = &places[i];
+      headers[i].msg_hdr.msg_iovlen = 1;
+    }
+    const int sent = sendmmsg(client.socket, headers.data(), count, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      if (errno == EAGAIN) return watch(id, client, true);
       return drop(id, strerror(errno));
     }
-    client.unread.pop_front();
+    client.unread.erase(client.unread.begin(), client.unread.begin() + sent);
   }
-  watch(id, client, false);
+  if (client.waits_for_room) watch(id, client, false);
 }
 
-void ProxyServer::watch(ClientId id, const Client& client, bool wants_room) {
+void ProxyServer::watch(ClientId id, Client& client, bool wants_room) {
+  client.waits_for_room = wants_room;
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP | (wants_room ? uint32_t{EPOLLOUT} : 0u);
   event.data.u32 = id;

@@ -46,10 +46,12 @@ class ProxyServer {
   /// Readable: call serve().
   int descriptor() const { return epoll_; }
   void serve();
-  /// To a client that is gone already: nothing.
+  /// Goes out with flush(). To a client that is gone already: nothing.
   void send(ClientId client, const uint8_t* message, uint32_t message_bytes);
   /// To all who want events.
   void send_event(const uint8_t* message, uint32_t message_bytes);
+  /// Sends what the clients have room for, many messages a call; the rest goes when they read.
+  void flush();
   bool has_listeners() const { return listeners_ != 0; }
   size_t connections() const { return clients_.size(); }
 
@@ -59,6 +61,8 @@ class ProxyServer {
     pid_t process;
     bool has_said_hello = false;
     bool wants_events = false;
+    bool is_to_flush = false;
+    bool waits_for_room = false;
     std::deque<std::string> unread;
   };
 
@@ -66,11 +70,12 @@ class ProxyServer {
   void accept_clients();
   std::string refusal(int socket, pid_t& process) const;
   void receive(ClientId id, Client& client);
+  void take_message(ClientId id, Client& client, const uint8_t* message, size_t bytes);
   void take_hello(ClientId id, Client& client, link::MessageReader& hello);
   void refuse_version(ClientId id, const uint8_t* message, size_t message_bytes);
   void push(ClientId id, Client& client, const uint8_t* message, uint32_t message_bytes);
   void flush(ClientId id, Client& client);
-  void watch(ClientId id, const Client& client, bool wants_room);
+  void watch(ClientId id, Client& client, bool wants_room);
   void drop(ClientId id, const std::string& why);
 
   const ProxyServerOptions options_;
@@ -80,6 +85,7 @@ class ProxyServer {
   ClientId next_id_ = 1;
   uint32_t listeners_ = 0;
   std::unordered_map<ClientId, Client> clients_;
+  std::vector<ClientId> to_flush_;
 };
 
 }  // namespace gmesp::control
