@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "ue")]
 import lab  # noqa: E402
 lab.require()  # before the imports below fail on what it names
 import clear_ports  # noqa: E402
+import demo_registration  # noqa: E402
 import sa_sets  # noqa: E402
 import sip_flows  # noqa: E402
 import wire  # noqa: E402
@@ -160,9 +161,12 @@ def run(arguments):
         spoiled = attack(story, world, spares)
         judge_wire(story, world, spoiled)
         show_counters(world)
-        finished = True
         if story.failed:
             world.guest.collect_logs()
+        world.end()
+        demo_registration.show(story, arguments.build.resolve())
+        finished = True
+        if story.failed:
             lab.keep_logs(output / "logs")
     finally:
         if not finished:

@@ -25,8 +25,9 @@ table {family} nat {{
 """
 
 
-def build():
-    """Namespaces, wires, addresses and the NAT, in the private world of lab.run_isolated()."""
+def build(host_device="pcscf0"):
+    """Namespaces, wires, addresses and the NAT, in the private world of lab.run_isolated(). With another `host_device`
+    something stands between the wire, which then ends there, and the P-CSCF: address_host() is left to the caller."""
     for namespace in ("ue", "router", "pcscf"):
         lab.sh(f"ip netns add {namespace} && ip netns exec {namespace} sysctl -qw net.ipv4.ip_forward=1 "
                "net.ipv6.conf.all.forwarding=1 net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
@@ -34,7 +35,7 @@ def build():
     for namespace in ("ue", "pcscf"):  # hosts
         lab.sh(f"ip netns exec {namespace} sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0")
     lab.ip_batch("router", ["link add side type veth peer name ue0 netns ue",
-                            "link add wire type veth peer name pcscf0 netns pcscf",
+                            f"link add wire type veth peer name {host_device} netns pcscf",
                             "addr add 10.9.1.1/24 dev side", "addr add 192.168.1.1/24 dev side",
                             "addr add fd00:9:1::1/64 dev side nodad", "addr add fd00:7::1/64 dev side nodad",
                             f"addr add {PUBLIC[4]}/24 dev wire", f"addr add {PUBLIC[6]}/64 dev wire nodad",
@@ -43,8 +44,15 @@ def build():
                         f"addr add {UE_PRIVATE[4]}/24 dev ue0",
                         f"addr add {UE[6]}/64 dev ue0 nodad", f"addr add {UE_PRIVATE[6]}/64 dev ue0 nodad",
                         "route add default via 10.9.1.1", "route add default via fd00:9:1::1"])
-    lab.ip_batch("pcscf", ["link set pcscf0 up", f"addr add {PCSCF[4]}/24 dev pcscf0",
-                           f"addr add {PCSCF[6]}/64 dev pcscf0 nodad", f"route add default via {PUBLIC[4]}",
-                           f"route add default via {PUBLIC[6]}"])
     rules = _NAT.format(family="ip", private="192.168.1.0/24") + _NAT.format(family="ip6", private="fd00:7::/64")
     subprocess.run(["ip", "netns", "exec", "router", "nft", "-f", "-"], input=rules, text=True, check=True)
+    if host_device == "pcscf0":
+        address_host(host_device)
+
+
+def address_host(device):
+    """The P-CSCF's addresses and its routes to the UEs."""
+    lab.ip_batch("pcscf", [f"link set {device} up", f"addr add {PCSCF[4]}/24 dev {device}",
+                           f"addr add {PCSCF[6]}/64 dev {device} nodad",
+                           f"route add default via {PUBLIC[4]} dev {device}",
+                           f"route add default via {PUBLIC[6]} dev {device}"])

@@ -28,6 +28,7 @@ class Subscriber:
     challenge: object = None  # the vector that waits for its response
     is_registered: bool = False
     statuses: list = field(default_factory=list)  # what the registrar answered
+    indicators: list = field(default_factory=list)  # integrity-protected of the requests, as the registrar saw it
 
 
 class Registrar:
@@ -37,13 +38,15 @@ class Registrar:
         self.domain, self.subscribers = domain, subscribers
         self.expires_s_max, self.challenges_always = expires_s_max, challenges_always
 
-    def answer(self, request, is_protected):
-        """The final answer; 401 carries ik and ck."""
+    def answer(self, request):
+        """The final answer; 401 carries ik and ck. integrity-protected is the P-CSCF's word (6.1.5)."""
         digest = sip.digest(request.get("Authorization"))
         subscriber = self.subscribers.get(digest.get("username"))
         if subscriber is None:
             return request.answer(403)
+        is_protected = digest.get("integrity-protected") == "yes"
         made = self._answer(request, digest, subscriber, is_protected)
+        subscriber.indicators.append(digest.get("integrity-protected"))
         subscriber.statuses.append(made.status)
         return made
 
@@ -180,7 +183,10 @@ class Network:
         if verdict["action"] == "reject":
             self._reply(arrival, request.answer(verdict["status"]), verdict.get("send"))
             return
-        answer = self.registrar.answer(request, verdict["indicator"])
+        if digest:
+            own = "yes" if verdict["indicator"] else "no"
+            request.replace("Authorization", sip.digest_header(digest | {"integrity-protected": own}))
+        answer = self.registrar.answer(request)
         self._answer_register(arrival, impi or verdict["impi"], answer)
 
     def _answer_register(self, arrival, impi, answer):
