@@ -177,7 +177,7 @@ class Bench {
     std::memcpy(ck.data() + 8, &key, sizeof key);
     const Verdict wait = manager_.on_challenge({ue.impi, "", sm1, ik, ck}, key, now_ms_);
     check(wait.action == Action::kWait, "SM4 refused");
-    manager_.installed(sink_.set.number, sink_.set.number, now_ms_);
+    manager_.installed(sink_.set.number, sink_.set.number);
 
     const std::array<std::string_view, 1> verify = {sink_.sm6};
     request.arrival.source_port = port_uc(generation);

@@ -1,7 +1,6 @@
 #include "dataplane/config.h"
 
-#include "control/settings/file.h"
-#include "control/settings/reader.h"
+#include "control/settings/load.h"
 #include "control/settings/text.h"
 #include "control/settings/writer.h"
 #include "dataplane/config_check.h"
@@ -20,23 +19,16 @@ bool is_audit_sink(std::string_view text) {
 }
 
 ConfigResult parse_config(std::string_view text, const std::string& file) {
-  ConfigResult result;
-  toml::table root;
-  if (!settings::parse_toml(text, file, root, result.errors)) return result;
-  settings::Reader reader(root, file);
-  visit_settings(reader, result.config);
-  reader.finish();
-  complete_config(result.config);
-  check_config(result.config, reader);
-  result.errors = reader.take_errors();
-  return result;
+  return settings::parse<ConfigResult>(text, file, [](settings::Reader& reader, Config& config) {
+    visit_settings(reader, config);
+    reader.finish();
+    complete_config(config);
+    check_config(config, reader);
+  });
 }
 
 ConfigResult load_config(const std::string& path) {
-  ConfigResult result;
-  std::string text;
-  if (!settings::read_file(path, text, result.errors)) return result;
-  return parse_config(text, path);
+  return settings::load(path, parse_config);
 }
 
 std::string config_text(const Config& config) {

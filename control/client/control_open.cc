@@ -7,33 +7,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control/client/connect.h"
 #include "control/client/control.h"
 #include "control/client/control_reply.h"
-#include "control/client/deadline.h"
-#include "control/shm/handshake.h"
 
 namespace gmesp::client {
 namespace {
-
-constexpr int kConnectPauseMs = 10;
-
-int connect_socket(gmesp_control& control, const char* path, const Deadline& deadline) {
-  sockaddr_un address;
-  if (!shm::make_address(path, address))
-    return fail(control, GMESP_E_NOT_CONNECTED, "socket path of %zu bytes, allowed are 1 to %zu",
-                strlen(path), sizeof address.sun_path - 1);
-  control.socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (control.socket < 0) return fail(control, GMESP_E_NOT_CONNECTED, "socket: %m");
-  const auto* to = reinterpret_cast<const sockaddr*>(&address);
-  while (connect(control.socket, to, sizeof address) != 0) {
-    if (errno == EINTR) continue;
-    // EAGAIN: gmesp-control has not accepted those before us yet.
-    if (errno != EAGAIN || deadline.left_ms() == 0)
-      return fail(control, GMESP_E_NOT_CONNECTED, "%.180s: %m", path);
-    poll(nullptr, 0, kConnectPauseMs);
-  }
-  return GMESP_OK;
-}
 
 /// One message into control.reply.
 int receive_reply(gmesp_control& control, const Deadline& deadline, uint32_t& bytes) {

@@ -227,7 +227,9 @@ GMESP_API int gmesp_route(struct gmesp_control *control,
                           const struct gmesp_destination *destination,
                           struct gmesp_verdict *verdict, int timeout_ms);
 /* Hints: a SIP transaction with the UE began or ended on `set`. A proxy that gives them has old
- * sets removed as soon as nothing is pending on them, instead of after 64*T1. */
+ * sets removed as soon as nothing is pending on them, instead of after 64*T1. They count per set:
+ * a set on which no begin was ever told is waited for as long as without hints, whatever was told
+ * on others; so tell every transaction, on the set it began on (verdict: arrived_on, send.set). */
 GMESP_API int gmesp_transaction_begin(struct gmesp_control *control, uint64_t set,
                                       struct gmesp_verdict *verdict, int timeout_ms);
 GMESP_API int gmesp_transaction_end(struct gmesp_control *control, uint64_t set,

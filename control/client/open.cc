@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/client/connect.h"
 #include "control/client/dp.h"
 #include "control/shm/handshake.h"
 
@@ -18,47 +19,14 @@ namespace {
 
 constexpr int kDefaultTimeoutMs = 5000;
 
-/// An opening on its way: what failed is told through detail().
-struct Opening {
-  gmesp_dp& dp;
-  const char* path;
-  int timeout_ms;
-  uint64_t since_ms;
-
-  int left_ms() const {
-    const uint64_t waited_ms = monotonic_ms() - since_ms;
-    return waited_ms >= static_cast<uint64_t>(timeout_ms)
-               ? 0
-               : timeout_ms - static_cast<int>(waited_ms);
-  }
-};
-
-int connect_socket(Opening& opening) {
-  gmesp_dp& dp = opening.dp;
-  sockaddr_un address;
-  if (!shm::make_address(opening.path, address))
-    return fail(dp, GMESP_E_NOT_CONNECTED, "socket path of %zu bytes, allowed are 1 to %zu",
-                strlen(opening.path), sizeof address.sun_path - 1);
-  dp.socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (dp.socket < 0) return fail(dp, GMESP_E_NOT_CONNECTED, "socket: %m");
-  while (connect(dp.socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    if (errno == EINTR) continue;
-    // EAGAIN: gmespd has not accepted those before us yet.
-    if (errno != EAGAIN || opening.left_ms() == 0)
-      return fail(dp, GMESP_E_NOT_CONNECTED, "%.180s: %m", opening.path);
-    poll(nullptr, 0, 10);
-  }
-  return GMESP_OK;
-}
-
 int refusal(gmesp_dp& dp, const shm::Answer& answer) {
   const bool is_version = answer.status == static_cast<uint32_t>(shm::HandshakeStatus::kVersion);
   return fail(dp, is_version ? GMESP_E_VERSION : GMESP_E_REFUSED, "%s", answer.text);
 }
 
 /// Sends the Hello, waits for the Answer. `memory_fd` is the caller's to close, -1 for none.
-int shake_hands(Opening& opening, const shm::Hello& hello, shm::Answer& answer, int& memory_fd) {
-  gmesp_dp& dp = opening.dp;
+int shake_hands(gmesp_dp& dp, const shm::Hello& hello, const Deadline& deadline,
+                shm::Answer& answer, int& memory_fd) {
   // A refusal may have come before our hello went out: a failure here is not the last word.
   (void)send(dp.socket, &hello, sizeof hello, MSG_NOSIGNAL);
   for (int resets = 0;;) {
@@ -70,10 +38,11 @@ int shake_hands(Opening& opening, const shm::Hello& hello, shm::Answer& answer, 
     if (bytes > 0)
       return fail(dp, GMESP_E_PROTOCOL, "answer of %td bytes, expected are %zu", bytes,
                   sizeof answer);
-    if (opening.left_ms() == 0)
-      return fail(dp, GMESP_E_TIMEOUT, "no answer to the hello within %d ms", opening.timeout_ms);
+    if (deadline.left_ms() == 0)
+      return fail(dp, GMESP_E_TIMEOUT, "no answer to the hello within %d ms",
+                  deadline.timeout_ms());
     pollfd readable{dp.socket, POLLIN, 0};
-    poll(&readable, 1, opening.left_ms());
+    poll(&readable, 1, deadline.left_ms());
   }
   if (answer.magic != shm::kMagic)
     return fail(dp, GMESP_E_PROTOCOL, "magic %#x, expected is %#x", answer.magic, shm::kMagic);
@@ -133,15 +102,17 @@ int map_memory(gmesp_dp& dp, int memory_fd, uint64_t bytes) {
   return GMESP_OK;
 }
 
-int open(Opening& opening, const gmesp_dp_options& options) {
-  int error = connect_socket(opening);
+int open(gmesp_dp& dp, const gmesp_dp_options& options) {
+  const Deadline deadline(options.timeout_ms > 0 ? options.timeout_ms : kDefaultTimeoutMs);
+  const char* path = options.socket_path != nullptr ? options.socket_path : GMESP_DEFAULT_SOCKET;
+  int error = connect_socket(dp, path, deadline);
   if (error != GMESP_OK) return error;
   const auto role = static_cast<shm::Role>(options.role);
   const shm::Hello hello = shm::make_hello(role, options.wants_events != 0);
   shm::Answer answer;
   int memory_fd = -1;
-  error = shake_hands(opening, hello, answer, memory_fd);
-  if (error == GMESP_OK) error = map_memory(opening.dp, memory_fd, answer.memory_bytes);
+  error = shake_hands(dp, hello, deadline, answer, memory_fd);
+  if (error == GMESP_OK) error = map_memory(dp, memory_fd, answer.memory_bytes);
   if (memory_fd >= 0) close(memory_fd);
   return error;
 }
@@ -156,8 +127,6 @@ int check(const gmesp_dp_options* options, gmesp_dp** dp) {
 }  // namespace
 }  // namespace gmesp::client
 
-using gmesp::client::Opening;
-
 int gmesp_dp_open(const gmesp_dp_options* options, gmesp_dp** dp, char* detail,
                   size_t detail_bytes) {
   if (detail != nullptr && detail_bytes != 0) detail[0] = '\0';
@@ -168,11 +137,7 @@ int gmesp_dp_open(const gmesp_dp_options* options, gmesp_dp** dp, char* detail,
   if (made == nullptr) return GMESP_E_NO_MEMORY;
   made->owner = getpid();
   made->socket = -1;
-  Opening opening{*made,
-                  options->socket_path != nullptr ? options->socket_path : GMESP_DEFAULT_SOCKET,
-                  options->timeout_ms > 0 ? options->timeout_ms : gmesp::client::kDefaultTimeoutMs,
-                  gmesp::client::monotonic_ms()};
-  error = gmesp::client::open(opening, *options);
+  error = gmesp::client::open(*made, *options);
   if (error == GMESP_OK) {
     *dp = made;
     return GMESP_OK;

@@ -4,8 +4,7 @@
 #include <set>
 
 #include "control/daemon/config_schema.h"
-#include "control/settings/file.h"
-#include "control/settings/reader.h"
+#include "control/settings/load.h"
 #include "control/settings/writer.h"
 
 namespace gmesp::control {
@@ -43,13 +42,16 @@ void check_once_each(const std::vector<Value>& values, const char* key, bool may
     reader.add(key, "an algorithm twice", "each at most once");
 }
 
-void check_config(Config& config, settings::Reader& reader) {
-  // SIP's own ports are never protected, also when the list forgets them (R-7.1-15).
+/// SIP's own ports are never protected, also when the list forgets them (R-7.1-15).
+void complete_config(Config& config) {
   constexpr uint16_t kSipPort = 5060;
   constexpr uint16_t kSipsPort = 5061;
   for (const uint16_t port : {kSipPort, kSipsPort})
     if (std::ranges::find(config.ports.unprotected, port) == config.ports.unprotected.end())
       config.ports.unprotected.push_back(port);
+}
+
+void check_config(const Config& config, settings::Reader& reader) {
   check_ports(config.ports, reader);
   check_once_each(config.security.integrity, "security.integrity", false, reader);
   const bool needs_cipher = config.security.confidentiality == sa::Confidentiality::kRequired;
@@ -68,22 +70,16 @@ void check_config(Config& config, settings::Reader& reader) {
 }  // namespace
 
 ConfigResult parse_config(std::string_view text, const std::string& file) {
-  ConfigResult result;
-  toml::table root;
-  if (!settings::parse_toml(text, file, root, result.errors)) return result;
-  settings::Reader reader(root, file);
-  visit_settings(reader, result.config);
-  reader.finish();
-  check_config(result.config, reader);
-  result.errors = reader.take_errors();
-  return result;
+  return settings::parse<ConfigResult>(text, file, [](settings::Reader& reader, Config& config) {
+    visit_settings(reader, config);
+    reader.finish();
+    complete_config(config);
+    check_config(config, reader);
+  });
 }
 
 ConfigResult load_config(const std::string& path) {
-  ConfigResult result;
-  std::string text;
-  if (!settings::read_file(path, text, result.errors)) return result;
-  return parse_config(text, path);
+  return settings::load(path, parse_config);
 }
 
 std::string config_text(const Config& config) {

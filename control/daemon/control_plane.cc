@@ -1,9 +1,7 @@
 // Events in both directions. What operators ask is in control_queries.cc.
 #include "control/daemon/control_plane.h"
 
-#include <openssl/evp.h>
 #include <spdlog/spdlog.h>
-#include <string.h>
 
 #include <algorithm>
 #include <random>
@@ -129,21 +127,14 @@ void ControlPlane::changed(const sa::Context& context) {
   state_is_full_ = !is_saved;
 }
 
-/// One-way: IK and CK are 128 random bits, which nobody finds by trying.
 sa::KeyFingerprint ControlPlane::fingerprint(std::span<const uint8_t> key) {
-  uint8_t digest[EVP_MAX_MD_SIZE];
-  unsigned digest_bytes = 0;
-  EVP_Digest(key.data(), key.size(), digest, &digest_bytes, EVP_sha256(), nullptr);
-  sa::KeyFingerprint fingerprint;
-  std::copy_n(digest, fingerprint.size(), fingerprint.begin());
-  explicit_bzero(digest, sizeof digest);
-  return fingerprint;
+  return key_digest_.of(key);
 }
 
 // --- what gmespd says ---------------------------------------------------------------------------
 
 void ControlPlane::on_installed(sa::SetNumber set, uint64_t data_plane_id) {
-  sa_manager_.installed(set, data_plane_id, now_ms_);
+  sa_manager_.installed(set, data_plane_id);
 }
 
 void ControlPlane::on_install_failed(sa::SetNumber set, sa::Refusal refusal) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/daemon/data_plane.h"
+#include "control/daemon/key_digest.h"
 #include "control/daemon/proxy_server.h"
 #include "control/daemon/reply.h"
 #include "control/daemon/request.h"
@@ -95,6 +96,7 @@ class ControlPlane final : sa::Sink, DataPlane::Listener, ProxyServer::Handler {
   std::function<std::string()> reload_;
   uint64_t now_ms_ = 0;
   StateFile state_file_;
+  KeyDigest key_digest_;
   sa::SaManager sa_manager_;
   DataPlane data_plane_;
   ProxyServer server_;

@@ -105,16 +105,16 @@ void DataPlane::poll(bool is_readable, uint64_t now_ms) {
   if (dp_ == nullptr) {
     if (now_ms >= retry_at_ms_) connect(now_ms);
     if (dp_ == nullptr) return;
-  } else if (!is_readable && unanswered_ == 0) {
-    return;  // the rings are armed: a bell would have been heard
   }
+  drain_queue();
+  // The rings are armed: a bell would have been heard.
+  if (!is_readable && unanswered_ == 0) return;
   gmesp_completion completion;
   GMESP_INIT(&completion);
   int error;
   while ((error = gmesp_dp_poll_completion(dp_, &completion)) == GMESP_OK) {
     --unanswered_;
     take(completion);
-    drain_queue();
   }
   gmesp_event event;
   GMESP_INIT(&event);
@@ -170,10 +170,10 @@ void DataPlane::restore(int integrity, int cipher) {
   if (dp_ != nullptr) gmesp_dp_restore(dp_, integrity, cipher, kCallTimeoutMs);
 }
 
+/// Commands go out together, in poll(): gmespd then wakes once for many, not for each.
 void DataPlane::send(Command&& command) {
   queue_.push_back(command);
   gmesp_sa_set_wipe(&command.set);
-  drain_queue();
 }
 
 void DataPlane::drain_queue() {

@@ -56,7 +56,8 @@ class DataPlane {
   bool is_up() const { return dp_ != nullptr; }
   /// Readable: call poll(). -1 while down.
   int descriptor() const;
-  /// Connects if it is time; fetches what gmespd said; finds out whether it is silent.
+  /// Connects if it is time; sends what was asked for since the last time; fetches what gmespd
+  /// said; finds out whether it is silent. Call it after every event.
   void poll(bool is_readable, uint64_t now_ms);
   uint64_t next_deadline_ms() const;
 

@@ -4,15 +4,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <filesystem>
-#include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include "control/client/gmesp.h"
@@ -31,64 +28,23 @@ constexpr int kEventsPerCall = 64;
 /// A client that sends without end waits for its turn like the others.
 constexpr int kMessagesPerTurn = 64;
 
-[[noreturn]] void fail(const std::string& path, const std::string& why) {
-  throw std::runtime_error("control socket " + path + ": " + why);
-}
-
-bool somebody_listens(const sockaddr_un& address) {
-  const int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  if (probe < 0) return false;
-  const bool answers =
-      connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  close(probe);
-  return answers;
-}
-
 }  // namespace
 
 ProxyServer::ProxyServer(ProxyServerOptions options, Handler& handler)
-    : options_(std::move(options)), handler_(handler) {
-  epoll_ = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll_ < 0) fail(options_.socket, strerror(errno));
-  listen();
+    : options_(std::move(options)),
+      handler_(handler),
+      listener_(options_.socket, options_.socket_mode),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll");
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u32 = kListener;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_.fd(), &event);
 }
 
 ProxyServer::~ProxyServer() {
   for (const auto& [id, client] : clients_) close(client.socket);
-  if (listener_ >= 0) {
-    unlink(options_.socket.c_str());
-    close(listener_);
-  }
   close(epoll_);
-}
-
-void ProxyServer::listen() {
-  const std::string& path = options_.socket;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path)
-    fail(path, "path is longer than " + std::to_string(sizeof address.sun_path - 1) + " bytes");
-  memcpy(address.sun_path, path.data(), path.size());
-  std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-  if (somebody_listens(address)) fail(path, "another gmesp-control listens there");
-  unlink(path.c_str());
-  listener_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  // Nobody may connect between bind() and chmod().
-  const mode_t before = umask(0777);
-  const bool is_bound =
-      listener_ >= 0 &&
-      bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  const int error = errno;
-  umask(before);
-  if (!is_bound) fail(path, strerror(error));
-  constexpr int kBacklog = 128;
-  if (chmod(path.c_str(), options_.socket_mode) != 0 || ::listen(listener_, kBacklog) != 0)
-    fail(path, strerror(errno));
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u32 = kListener;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event);
 }
 
 void ProxyServer::serve() {
@@ -110,10 +66,10 @@ void ProxyServer::serve() {
 
 void ProxyServer::accept_clients() {
   for (;;) {
-    const int socket = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    shm::PeerCredentials peer;
+    const int socket = listener_.accept(peer);
     if (socket < 0) return;
-    pid_t process = 0;
-    if (const std::string why = refusal(socket, process); !why.empty()) {
+    if (const std::string why = refusal(peer); !why.empty()) {
       spdlog::warn("control connection refused: {}", why);
       std::array<uint8_t, 512> answer;
       MessageWriter writer(answer.data(), answer.size(), Kind::kReply, 0);
@@ -125,7 +81,7 @@ void ProxyServer::accept_clients() {
     }
     while (next_id_ == kListener || clients_.contains(next_id_)) ++next_id_;
     const ClientId id = next_id_++;
-    clients_.emplace(id, Client{.socket = socket, .process = process, .unread = {}});
+    clients_.emplace(id, Client{.socket = socket, .process_id = peer.process_id, .unread = {}});
     epoll_event event{};
     event.events = EPOLLIN | EPOLLRDHUP;
     event.data.u32 = id;
@@ -134,16 +90,12 @@ void ProxyServer::accept_clients() {
 }
 
 /// Why this client is not taken; empty if it is.
-std::string ProxyServer::refusal(int socket, pid_t& process) const {
-  ucred peer{};
-  socklen_t bytes = sizeof peer;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0) return strerror(errno);
-  process = peer.pid;
+std::string ProxyServer::refusal(const shm::PeerCredentials& peer) const {
   const bool is_allowed =
       peer.uid == 0 || peer.uid == geteuid() ||
       std::ranges::find(options_.allowed_uids, peer.uid) != options_.allowed_uids.end();
   if (!is_allowed)
-    return "user " + std::to_string(peer.uid) + " of process " + std::to_string(peer.pid) +
+    return "user " + std::to_string(peer.uid) + " of process " + std::to_string(peer.process_id) +
            " is not in control.allowed_uids";
   if (clients_.size() >= options_.connections_max)
     return std::to_string(clients_.size()) + " connections, as many as control.connections_max";
@@ -200,7 +152,7 @@ void ProxyServer::take_hello(ClientId id, Client& client, MessageReader& hello) 
   MessageWriter writer(answer.data(), answer.size(), Kind::kReply, hello.header().tag);
   writer.text(Tag::kText, kVersionText);
   push(id, client, answer.data(), writer.finish());
-  spdlog::info("control connection {} from process {}{}", id, client.process,
+  spdlog::info("control connection {} from process {}{}", id, client.process_id,
                client.wants_events ? " (wants events)" : "");
 }
 
@@ -283,7 +235,7 @@ void ProxyServer::watch(ClientId id, Client& client, bool wants_room) {
 void ProxyServer::drop(ClientId id, const std::string& why) {
   const auto at = clients_.find(id);
   if (at == clients_.end()) return;
-  spdlog::info("control connection {} of process {} closed: {}", id, at->second.process, why);
+  spdlog::info("control connection {} of process {} closed: {}", id, at->second.process_id, why);
   if (at->second.wants_events) --listeners_;
   close(at->second.socket);
   clients_.erase(at);

@@ -2,7 +2,7 @@
 //
 // Access: by the socket's file mode and the peer's user (SO_PEERCRED). A client that does not read
 // its answers is dropped when its queue is full; it never makes others wait.
-// Threading: the event loop only. Errors: the constructor throws std::runtime_error naming the
+// Threading: the event loop only. Errors: the constructor throws std::system_error naming the
 // socket.
 #pragma once
 
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "control/link/message.h"
+#include "control/shm/listener.h"
 
 namespace gmesp::control {
 
@@ -58,7 +59,7 @@ class ProxyServer {
  private:
   struct Client {
     int socket;
-    pid_t process;
+    uint32_t process_id;
     bool has_said_hello = false;
     bool wants_events = false;
     bool is_to_flush = false;
@@ -66,9 +67,8 @@ class ProxyServer {
     std::deque<std::string> unread;
   };
 
-  void listen();
   void accept_clients();
-  std::string refusal(int socket, pid_t& process) const;
+  std::string refusal(const shm::PeerCredentials& peer) const;
   void receive(ClientId id, Client& client);
   void take_message(ClientId id, Client& client, const uint8_t* message, size_t bytes);
   void take_hello(ClientId id, Client& client, link::MessageReader& hello);
@@ -80,8 +80,8 @@ class ProxyServer {
 
   const ProxyServerOptions options_;
   Handler& handler_;
-  int epoll_ = -1;
-  int listener_ = -1;
+  shm::Listener listener_;
+  const int epoll_;
   ClientId next_id_ = 1;
   uint32_t listeners_ = 0;
   std::unordered_map<ClientId, Client> clients_;

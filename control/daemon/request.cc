@@ -27,8 +27,8 @@ struct FieldTaker {
   bool text(std::string_view& value, size_t bytes_max) {
     if (field.length > bytes_max) return refuse("bytes, at most " + std::to_string(bytes_max));
     // A text with a zero or a line break in it would read differently elsewhere.
-    for (const char letter : text_of(field))
-      if (letter == '\0' || letter == '\n' || letter == '\r')
+    for (const char control : {'\0', '\n', '\r'})
+      if (text_of(field).find(control) != std::string_view::npos)
         return refuse("with a control character");
     value = text_of(field);
     return true;

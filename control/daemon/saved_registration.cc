@@ -1,5 +1,6 @@
 #include "control/daemon/saved_registration.h"
 
+#include <array>
 #include <cstring>
 
 #include "control/link/message.h"
@@ -103,9 +104,8 @@ std::string text_of(const Field& field) {
 }  // namespace
 
 std::string save_registration(const sa::Context& context) {
-  std::string bytes(kRecordBytesMax, '\0');
-  MessageWriter writer(reinterpret_cast<uint8_t*>(bytes.data()), kRecordBytesMax,
-                       link::Kind::kNextRegistration, 0);
+  std::array<uint8_t, kRecordBytesMax> bytes;
+  MessageWriter writer(bytes.data(), kRecordBytesMax, link::Kind::kNextRegistration, 0);
   const auto put_text = [&](Tag tag, const std::string& text) {
     writer.bytes(tag, text.data(), static_cast<uint32_t>(text.size()));
   };
@@ -122,8 +122,7 @@ std::string save_registration(const sa::Context& context) {
     writer.bytes(Tag::kSavedSet, &one, sizeof one);
   }
   for (const std::string& impu : context.impus) put_text(Tag::kImpu, impu);
-  bytes.resize(writer.finish());
-  return bytes;
+  return {reinterpret_cast<const char*>(bytes.data()), writer.finish()};
 }
 
 bool read_registration(std::string_view bytes, sa::Context& context, std::vector<sa::SaSet>& sets) {

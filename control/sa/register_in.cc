@@ -218,15 +218,15 @@ Refusal SaManager::check_against_table(const Procedure& procedure, const Context
       table_.has_other({ue, offer.port_s}, context))
     return Refusal::kServerPortTaken;
   if (context == nullptr) return Refusal::kNone;
-  uint32_t stored = 0;
+  const SaSet* unfinished = registration_set(*context);
+  size_t stored = 0;
   for (const SaSet* set : context->sets) {
-    if (set == registration_set(*context)) continue;  // it goes when the new one comes
+    if (set == unfinished) continue;  // it goes when the new one comes
     if (set->state == SetState::kLive) ++stored;
     for (const uint32_t spi : {offer.spi_c, offer.spi_s})
       if (spi == set->spi_uc || spi == set->spi_us) return Refusal::kUeSpiBad;
   }
-  constexpr uint32_t kSetsMax = 3;  // of two SAs per direction
-  return stored < kSetsMax ? Refusal::kNone : Refusal::kTooManySas;
+  return stored < kSetsPerContextMax ? Refusal::kNone : Refusal::kTooManySas;
 }
 
 // --- SM7 ----------------------------------------------------------------------------------------

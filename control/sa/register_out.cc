@@ -12,8 +12,6 @@
 namespace gmesp::sa {
 namespace {
 
-constexpr size_t kSetsPerContextMax = 3;
-
 /// Expands IK and CK (Annex I). The caller wipes `fresh`.
 void expand_keys(const AlgorithmPair& pair, const Challenge& challenge, NewSet& fresh) {
   const AkaKey ik = challenge.ik.first<kAkaKeyBytes>();
@@ -218,7 +216,7 @@ Verdict SaManager::challenged(const Procedure& procedure) const {
 
 // --- from gmespd --------------------------------------------------------------------------------
 
-void SaManager::installed(SetNumber number, uint64_t data_plane_id, uint64_t) {
+void SaManager::installed(SetNumber number, uint64_t data_plane_id) {
   SaSet* set = find_set(number);
   if (set == nullptr || set->state != SetState::kInstalling) return;
   set->data_plane_id = data_plane_id;
@@ -279,10 +277,7 @@ Verdict SaManager::repeated_answer(std::string_view impi,
     const Context& context = *at->second;
     const SaSet* set = find_set(context.last_answer_set);
     if (context.last_answer != transaction || set == nullptr) continue;
-    Verdict verdict;
-    verdict.action = Action::kForward;
-    verdict.send = send_on(*set);
-    verdict.impi = context.impi;
+    Verdict verdict = forward_on(*set);
     verdict.is_repetition = true;
     return verdict;
   }
@@ -319,11 +314,8 @@ Verdict SaManager::registered(Procedure& procedure, const RegisterAnswer& answer
   raise_lifetime(fresh, not_after_ms);
   ++totals_.registrations;
 
-  Verdict verdict;
-  verdict.action = Action::kForward;
-  verdict.send = send_on(fresh);
+  Verdict verdict = forward_on(fresh);
   verdict.send.on_same_connection = procedure.is_sm7_by_tcp;
-  verdict.impi = context.impi;
   verdict.impus = context.impus;
   remember_answer(context, procedure.sm7, &fresh);
   close_procedure(procedure, Refusal::kNone);
@@ -365,8 +357,7 @@ Verdict SaManager::failed(Procedure& procedure, const TransactionHash& transacti
     ++totals_.authentication_failures;
     SaSet& fresh = *procedure.set;
     const SaSet* protecting = find_set(procedure.arrived_on);
-    if (protecting == nullptr)
-      verdict = {.action = Action::kForward, .send = send_on(fresh), .impi = context.impi};
+    if (protecting == nullptr) verdict = forward_on(fresh);
     verdict.send.on_same_connection = procedure.is_sm7_by_tcp && protecting == nullptr;
     verdict.send.same_connection_possible = procedure.is_sm7_by_tcp && protecting != nullptr;
     remember_answer(context, transaction, find_set(verdict.send.set));

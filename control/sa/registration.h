@@ -22,6 +22,9 @@ using TransactionHash = std::array<uint64_t, 2>;
 
 struct Context;
 
+/// Six SAs per direction, two of them in every set (7.1 rule 3).
+inline constexpr size_t kSetsPerContextMax = 3;
+
 enum class SetState : uint8_t {
   kInstalling,    ///< gmespd has not acknowledged it yet
   kRegistration,  ///< installed before SM6, carries SM7 and SM12 only ("registration SAs")

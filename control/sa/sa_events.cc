@@ -15,6 +15,12 @@ bool collide(const SaSet& a, const SaSet& b) {
                           (a.port_us == b.port_us && a.port_pc == b.port_pc));
 }
 
+Verdict unknown_user() {
+  return {.action = Action::kReject,
+          .refusal = Refusal::kUnknownUser,
+          .status = info(Refusal::kUnknownUser).sip_status};
+}
+
 }  // namespace
 
 /// 7.1: in clear only REGISTER, emergency and error messages; on an SA only what its state allows.
@@ -34,16 +40,10 @@ Verdict SaManager::on_message(const Message& message, uint64_t now_ms) {
   // After de-registration the last requests of the network may still be answered.
   const bool is_allowed = set.state == SetState::kLive ||
                           (set.state == SetState::kLingering && was_good && !message.is_request);
-  if (!is_allowed) {
-    Verdict verdict = refuse(Refusal::kWrongSet, arrival, &set, context.impi, now_ms);
-    return verdict;
-  }
-  Verdict verdict;
-  verdict.action = Action::kForward;
+  if (!is_allowed) return refuse(Refusal::kWrongSet, arrival, &set, context.impi, now_ms);
+  Verdict verdict = forward_on(set);
   verdict.arrived_on = set.number;
-  verdict.send = send_on(set);
   verdict.send.on_same_connection = arrival.is_tcp;
-  verdict.impi = context.impi;
   verdict.impus = context.impus;
   note_further_message(context, set, now_ms);
   return verdict;
@@ -70,14 +70,8 @@ Verdict SaManager::route_in(const Context& context, SetNumber began_on, uint64_t
   const bool is_usable = set != nullptr && set->context == &context &&
                          (set->state == SetState::kLive || set->state == SetState::kLingering);
   if (!is_usable) set = outbound_set(context, now_ms);
-  if (set == nullptr)
-    return {.action = Action::kReject,
-            .refusal = Refusal::kUnknownUser,
-            .status = info(Refusal::kUnknownUser).sip_status};
-  Verdict verdict;
-  verdict.action = Action::kForward;
-  verdict.send = send_on(*set);
-  verdict.impi = context.impi;
+  if (set == nullptr) return unknown_user();
+  Verdict verdict = forward_on(*set);
   verdict.impus = context.impus;
   return verdict;
 }
@@ -86,20 +80,14 @@ Verdict SaManager::route(std::string_view impi, std::string_view registration_ke
                          SetNumber began_on, uint64_t now_ms) {
   tick(now_ms);
   const Context* context = find_context(impi, registration_key);
-  if (context == nullptr)
-    return {.action = Action::kReject,
-            .refusal = Refusal::kUnknownUser,
-            .status = info(Refusal::kUnknownUser).sip_status};
+  if (context == nullptr) return unknown_user();
   return route_in(*context, began_on, now_ms);
 }
 
 Verdict SaManager::route(const UePort& ue_server, SetNumber began_on, uint64_t now_ms) {
   tick(now_ms);
   const Context* context = table_.owner(ue_server);
-  if (context == nullptr)
-    return {.action = Action::kReject,
-            .refusal = Refusal::kUnknownUser,
-            .status = info(Refusal::kUnknownUser).sip_status};
+  if (context == nullptr) return unknown_user();
   return route_in(*context, began_on, now_ms);
 }
 
@@ -108,7 +96,7 @@ Verdict SaManager::on_transaction_begin(SetNumber number) {
   if (set == nullptr) return {.action = Action::kDiscard, .refusal = Refusal::kNoSa};
   set->has_hints = true;
   ++set->pending_transactions;
-  return {.action = Action::kForward, .send = send_on(*set), .impi = set->context->impi};
+  return forward_on(*set);
 }
 
 Verdict SaManager::on_transaction_end(SetNumber number, uint64_t now_ms) {
@@ -126,10 +114,7 @@ Verdict SaManager::on_transaction_end(SetNumber number, uint64_t now_ms) {
 Verdict SaManager::on_identities(std::string_view impi, std::string_view registration_key,
                                  std::span<const std::string_view> impus) {
   Context* context = find_context(impi, registration_key);
-  if (context == nullptr)
-    return {.action = Action::kReject,
-            .refusal = Refusal::kUnknownUser,
-            .status = info(Refusal::kUnknownUser).sip_status};
+  if (context == nullptr) return unknown_user();
   context->impus.assign(impus.begin(), impus.end());
   sink_.changed(*context);
   return {.action = Action::kForward, .impi = context->impi, .impus = context->impus};
@@ -139,13 +124,11 @@ Verdict SaManager::on_deregistered(std::string_view impi, std::string_view regis
                                    uint64_t now_ms) {
   tick(now_ms);
   Context* context = find_context(impi, registration_key);
-  if (context == nullptr)
-    return {.action = Action::kReject,
-            .refusal = Refusal::kUnknownUser,
-            .status = info(Refusal::kUnknownUser).sip_status};
+  if (context == nullptr) return unknown_user();
   Verdict verdict = route_in(*context, kClear, now_ms);
   context->impus.clear();
   linger_all(*context, now_ms);
+  sink_.changed(*context);
   return verdict;
 }
 

@@ -219,7 +219,6 @@ void SaManager::linger(SaSet& set, uint64_t now_ms) {
 void SaManager::linger_all(Context& context, uint64_t now_ms) {
   for (SaSet* set : context.sets)
     if (set->state == SetState::kLive) linger(*set, now_ms);
-  sink_.changed(context);
 }
 
 /// A timer is queued for the earliest deadline known; one that comes too early is queued again.
@@ -270,6 +269,10 @@ Send SaManager::send_on(const SaSet& set) const {
   send.remote = set.ue;
   send.remote_port = set.port_us;
   return send;
+}
+
+Verdict SaManager::forward_on(const SaSet& set) const {
+  return {.action = Action::kForward, .send = send_on(set), .impi = set.context->impi};
 }
 
 Send SaManager::send_clear(const Arrival& arrival) const {
@@ -366,6 +369,11 @@ uint64_t SaManager::next_deadline_ms() const {
 void SaManager::set_policy(const Policy& policy) {
   // Registered UEs keep it (R-7.1-16), so it stays a protected port.
   if (policy.port_ps != policy_.port_ps) former_server_ports_.insert(policy_.port_ps);
+  // A shorter lifetime holds for what is under way too: so the lists stay in order of deadlines.
+  if (policy.temporary_lifetime_ms < policy_.temporary_lifetime_ms)
+    for (std::list<Procedure>* procedures : {&waiting_, &challenged_})
+      for (Procedure& procedure : *procedures)
+        procedure.deadline_ms -= policy_.temporary_lifetime_ms - policy.temporary_lifetime_ms;
   policy_ = policy;
 }
 

@@ -117,7 +117,7 @@ class SaManager {
                           uint64_t now_ms);
 
   // --- from gmespd ---
-  void installed(SetNumber set, uint64_t data_plane_id, uint64_t now_ms);
+  void installed(SetNumber set, uint64_t data_plane_id);
   void install_failed(SetNumber set, Refusal refusal, uint64_t now_ms);
   /// gmespd has it no more: expired there, its counter at the end, or lost.
   void gone(SetNumber set, GoneBecause because, uint64_t now_ms);
@@ -235,6 +235,7 @@ class SaManager {
   void settle_old_set(Context& context, uint64_t now_ms);
   SaSet* outbound_set(const Context& context, uint64_t now_ms) const;
   Send send_on(const SaSet& set) const;
+  Verdict forward_on(const SaSet& set) const;
   Send send_clear(const Arrival& arrival) const;
   Verdict answer_as_arrived(const Procedure& procedure) const;
   Verdict route_in(const Context& context, SetNumber preferred, uint64_t now_ms) const;

@@ -1,4 +1,4 @@
-// The Unix socket at which gmespd waits for clients, and its file.
+// The Unix socket at which a daemon waits for clients, and its file.
 //
 // A socket file left by a dead process is replaced; one at which somebody listens is not. The file
 // goes with the object, unless somebody else has put another one there since.

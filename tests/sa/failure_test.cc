@@ -329,7 +329,7 @@ TEST_F(Failure, AnAcknowledgementOfASetThatIsGoneIsIgnored) {
   EXPECT_TRUE(lab.sink.held.empty());
   ASSERT_EQ(lab.sink.answers.size(), 1u) << "the proxy is told";
   EXPECT_NE(lab.sink.answers.front().second.action, Action::kForward);
-  lab.manager.installed(number, 7, lab.now_ms);
+  lab.manager.installed(number, 7);
   EXPECT_EQ(lab.sink.answers.size(), 1u);
   EXPECT_EQ(lab.manager.sets(), 0u);
 }

@@ -195,5 +195,42 @@ TEST_F(Lifetime, AUeMayRegisterAgainWhileItsOldSetsLinger) {
   EXPECT_EQ(lab.request(fresh.from_client()).action, Action::kForward);
 }
 
+// Shows: R-7.3-05
+TEST_F(Lifetime, AShorterTemporaryOneHoldsForAllThatIsUnderWay) {
+  Policy shorter = policy;
+  shorter.temporary_lifetime_ms /= 4;
+  Ue unanswered = ue_at(ipv4(1, 2), "unanswered@ims.example");
+  Ue later = ue_at(ipv4(1, 3), "later@ims.example");
+  lab.sm1(unanswered);
+  const UeSet challenged = lab.begin_in_clear(ue);
+  lab.pass(1'000);
+  lab.manager.set_policy(shorter);
+  lab.sm1(later);
+  lab.pass(shorter.temporary_lifetime_ms - 1'001);
+  EXPECT_TRUE(lab.lives(challenged));
+  EXPECT_EQ(lab.manager.procedures(), 3u);
+  lab.pass(1);
+  EXPECT_FALSE(lab.lives(challenged));
+  EXPECT_EQ(lab.manager.procedures(), 1u);
+  lab.pass(1'000);
+  EXPECT_EQ(lab.manager.procedures(), 0u);
+}
+
+// Shows: R-7.3-05
+TEST_F(Lifetime, ALongerTemporaryOneHoldsForWhatBeginsLater) {
+  Policy longer = policy;
+  const uint64_t shorter_ms = policy.temporary_lifetime_ms;
+  longer.temporary_lifetime_ms = shorter_ms * 4;
+  const UeSet challenged = lab.begin_in_clear(ue);
+  lab.manager.set_policy(longer);
+  Ue later = ue_at(ipv4(1, 2), "later@ims.example");
+  const UeSet second = lab.begin_in_clear(later);
+  lab.pass(shorter_ms);
+  EXPECT_FALSE(lab.lives(challenged));
+  EXPECT_TRUE(lab.lives(second));
+  lab.pass(longer.temporary_lifetime_ms - shorter_ms);
+  EXPECT_FALSE(lab.lives(second));
+}
+
 }  // namespace
 }  // namespace gmesp::sa

@@ -120,7 +120,7 @@ void World::answer_from_gmespd(SetNumber number, bool refuses) {
   }
   const SaSet* set = manager_.find(number);
   const bool is_new = set != nullptr && set->state == SetState::kInstalling;
-  manager_.installed(number, number + 1'000'000, now_ms_);
+  manager_.installed(number, number + 1'000'000);
   std::string security_server;
   for (const auto& [request, verdict] : data_plane_.answers()) {
     if (verdict.action != Action::kForward || !is_new) continue;

@@ -256,7 +256,7 @@ Verdict SaLab::challenge(Ue& ue, const std::vector<uint8_t>& ik, const std::vect
 void SaLab::acknowledge(Ue& ue) {
   const std::vector<SetNumber> numbers = std::move(sink.unacknowledged);
   sink.unacknowledged.clear();
-  for (const SetNumber number : numbers) manager.installed(number, 1000 + number, now_ms);
+  for (const SetNumber number : numbers) manager.installed(number, 1000 + number);
   if (numbers.empty() || sink.answers.empty()) return;
   ue.security_server = sink.answers.back().second.security_server;
   ue.fresh = read_sm6(ue, numbers.back());

@@ -24,7 +24,7 @@ class World final : public sa::Sink {
         return tell(manager_.on_register(request.register_request(), now_ms_));
       case link::Kind::kChallenge:
         tell(manager_.on_challenge(request.challenge(), 1, now_ms_));
-        if (installing_ != 0) manager_.installed(std::exchange(installing_, 0), 1, now_ms_);
+        if (installing_ != 0) manager_.installed(std::exchange(installing_, 0), 1);
         return;
       case link::Kind::kRegisterAnswer:
         return tell(manager_.on_register_answer(request.register_answer(), now_ms_));
