@@ -42,7 +42,8 @@ table netdev gmespd {
 class RealNetwork:
     """Both daemons. Made inside lab.run_isolated(), which is also what ends them."""
 
-    def __init__(self, gmespd, gmesp_control, gmespctl, libgmesp):
+    def __init__(self, gmespd, gmesp_control, gmespctl, libgmesp, client_ports=(PORT_PS + 1, PROTECTED_PORTS[1]),
+                 client_uids=()):
         self._programs = {"gmespd": Path(gmespd), "gmesp-control": Path(gmesp_control)}
         self._gmespctl, self._libgmesp = Path(gmespctl), str(libgmesp)
         self._processes, self._starts = {}, 0
@@ -59,6 +60,8 @@ class RealNetwork:
 name = "phones"
 [control]
 socket = "{self._socket('gmespd')}"
+socket_mode = "{'0666' if client_uids else '0600'}"
+allowed_uids = {list(client_uids)}
 [[pair]]
 access = "net_af_packet0,iface=acc0"
 host = "net_tap0,iface=gmesp0"
@@ -82,7 +85,7 @@ retry_ms = 20
 path = "{lab.RUN}/registrations"
 [ports]
 server = {PORT_PS}
-client = ["{PORT_PS + 1}-{PROTECTED_PORTS[1]}"]
+client = ["{client_ports[0]}-{client_ports[1]}"]
 [timers]
 t1_ms = 100
 temporary_s = {TEMPORARY_S:.0f}
@@ -126,6 +129,9 @@ temporary_s = {TEMPORARY_S:.0f}
     def kill(self, name):
         """As a crash would, and waits until it is gone."""
         self._processes.pop(name).kill()
+
+    def process(self, name):
+        return self._processes[name]
 
     def close(self):
         for process in self._processes.values():
