@@ -16,6 +16,8 @@
 #include "control/settings/log.h"
 #include "crypto/engine.h"
 #include "crypto/suite.h"
+#include "dataplane/screen/clear_policy.h"
+#include "dataplane/screen/rule.h"
 
 namespace gmesp::dataplane {
 
@@ -70,7 +72,8 @@ struct Config {
     uint32_t capacity_sets = 100'000;
     uint32_t replay_window_packets = 128;
     std::string memory_path = "/dev/shm/{instance}.sa";  ///< empty: anonymous memory
-    bool restore = true;  ///< the sets that a dead process left in memory_path
+    bool restore = true;      ///< the sets that a dead process left in memory_path
+    bool key_export = false;  ///< raw keys are kept and given to root and our own user
     friend bool operator==(const Sa&, const Sa&) = default;
   } sa;
 
@@ -100,9 +103,39 @@ struct Config {
     friend bool operator==(const Fragments&, const Fragments&) = default;
   } fragments;
 
-  /// Per worker; audit events per worker and reason.
+  struct Screen {
+    bool enabled = true;
+    std::vector<uint16_t> ports = {5060};  ///< clear SIP, UDP and TCP
+    std::vector<screen::Method> methods = {screen::Method::kRegister};
+    std::vector<uint16_t> responses = {4, 5, 6};  ///< classes
+    bool emergency = true;
+    bool emergency_dialogs = true;
+    bool keep_alive = true;
+    bool stun = false;
+    screen::ClearAction not_allowed = screen::ClearAction::kDiscard;
+    uint16_t not_allowed_status = 403;
+    screen::ClearAction malformed = screen::ClearAction::kDiscard;
+    screen::ClearAction cut_stream = screen::ClearAction::kPass;
+    screen::RuleAction shipped_rules = screen::RuleAction::kCount;
+    std::vector<std::string> rules;  ///< files
+    bool scan_clear = true;
+    bool scan_protected = true;
+    friend bool operator==(const Screen&, const Screen&) = default;
+  } screen;
+
+  /// Per worker, 0: no limit; audit events per worker and reason. A source is an IPv4 address or an
+  /// IPv6 /64.
   struct Limits {
-    uint32_t clear_packets_per_second = 100'000;  ///< 0: no limit
+    uint32_t clear_packets_per_second = 100'000;
+    uint32_t sip_per_second = 20'000;
+    uint32_t sip_per_source_per_second = 1000;
+    uint32_t connections_per_second = 5000;
+    uint32_t connections_per_source_per_second = 100;
+    uint32_t sip_replies_per_second = 100;  ///< 0: none
+    uint32_t fragments_per_second = 50'000;
+    uint32_t fragments_per_source_per_second = 1000;
+    uint32_t esp_failures_per_source_per_second = 100;
+    uint32_t overload_after_polls = 64;  ///< 0: nothing is shed
     uint32_t icmp_errors_per_second = 1000;
     uint32_t audit_events_per_second = 100;
     friend bool operator==(const Limits&, const Limits&) = default;

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "dataplane/config_schema.h"
+#include "dataplane/device_string.h"
 
 namespace gmesp::dataplane {
 namespace {
@@ -82,6 +83,14 @@ void check_ports(const Config& config, settings::Reader& reader) {
                "two or more: a client and a server port");
 }
 
+/// DPDK's virtio-user in server mode waits inside the start of the port until its peer comes,
+/// without end and deaf to signals.
+bool waits_without_end(const std::string& device) {
+  const bool is_virtio_user =
+      device.starts_with("net_virtio_user") || device.starts_with("virtio_user");
+  return is_virtio_user && device_argument(device, "server") == "1";
+}
+
 void check_pairs(const Config& config, settings::Reader& reader) {
   std::map<std::string, std::string> users;
   const auto check = [&](const std::string& device, const std::string& key) {
@@ -93,6 +102,9 @@ void check_pairs(const Config& config, settings::Reader& reader) {
     if (!is_new)
       reader.add(key, settings::toml_quoted(device),
                  fmt::format("a device other than {}'s", other->second));
+    if (waits_without_end(device))
+      reader.add(key, settings::toml_quoted(device),
+                 "virtio-user without server=1; let the other side (vhost-user) make the socket");
   };
   for (size_t i = 0; i < config.pairs.size(); ++i) {
     check(config.pairs[i].access, fmt::format("pair[{}].access", i));
@@ -141,6 +153,23 @@ void check_bounds(const Config& config, settings::Reader& reader) {
     reader.add("crypto.withdrawn_cipher", "every algorithm", "at least one must remain");
 }
 
+void check_screen(const Config& config, settings::Reader& reader) {
+  const auto& ports = config.screen.ports;
+  if (config.screen.enabled && ports.empty() && !reader.has_error_under("screen.ports"))
+    reader.add("screen.ports", "none", "one port at least, or screen.enabled = false");
+  for (const uint16_t port : ports) {
+    if (config.nat.encapsulation_port != 0 && port == config.nat.encapsulation_port)
+      reader.add("screen.ports", std::to_string(port), "ports other than nat.encapsulation_port");
+    // A range that takes 5060 is told as such.
+    if (reader.has_error_under("protected_ports.ranges")) continue;
+    for (const Config::PortRange& range : config.protected_ports.ranges)
+      if (port >= range.first && port <= range.last)
+        reader.add("screen.ports", std::to_string(port),
+                   fmt::format("ports outside protected_ports.ranges, \"{}-{}\"", range.first,
+                               range.last));
+  }
+}
+
 }  // namespace
 
 uint16_t largest_mtu_bytes(const Config& config) {
@@ -171,6 +200,7 @@ void check_config(const Config& config, settings::Reader& reader) {
   check_workers(config, reader);
   check_paths(config, reader);
   check_bounds(config, reader);
+  check_screen(config, reader);
 }
 
 }  // namespace gmesp::dataplane

@@ -18,6 +18,9 @@ namespace gmesp::dataplane {
 bool is_device(std::string_view text);
 bool is_audit_sink(std::string_view text);
 
+using screen::ClearAction;
+using screen::Method;
+using screen::RuleAction;
 using settings::Boolean;
 using settings::Choice;
 using settings::FileMode;
@@ -46,6 +49,28 @@ inline constexpr std::pair<std::string_view, Config::DontFragment> kDontFragment
     {"clear", Config::DontFragment::kClear}};
 inline constexpr std::pair<std::string_view, Config::Dscp> kDscpNames[] = {
     {"copy", Config::Dscp::kCopy}, {"zero", Config::Dscp::kZero}};
+inline constexpr std::pair<std::string_view, Method> kMethodNames[] = {
+    {"REGISTER", Method::kRegister},
+    {"INVITE", Method::kInvite},
+    {"ACK", Method::kAck},
+    {"BYE", Method::kBye},
+    {"CANCEL", Method::kCancel},
+    {"OPTIONS", Method::kOptions},
+    {"PRACK", Method::kPrack},
+    {"UPDATE", Method::kUpdate},
+    {"INFO", Method::kInfo},
+    {"MESSAGE", Method::kMessage},
+    {"SUBSCRIBE", Method::kSubscribe},
+    {"NOTIFY", Method::kNotify},
+    {"PUBLISH", Method::kPublish},
+    {"REFER", Method::kRefer}};
+static_assert(std::size(kMethodNames) == screen::kMethods);
+inline constexpr std::pair<std::string_view, ClearAction> kRefusalNames[] = {
+    {"discard", ClearAction::kDiscard}, {"reject", ClearAction::kReject}};
+inline constexpr std::pair<std::string_view, ClearAction> kCutStreamNames[] = {
+    {"pass", ClearAction::kPass}, {"discard", ClearAction::kDiscard}};
+inline constexpr std::pair<std::string_view, RuleAction> kShippedRulesNames[] = {
+    {"off", RuleAction::kOff}, {"count", RuleAction::kCount}, {"drop", RuleAction::kDrop}};
 inline constexpr std::pair<std::string_view, crypto::EngineChoice> kEngineNames[] = {
     {"auto", crypto::EngineChoice::kAuto},
     {"ipsec-mb", crypto::EngineChoice::kIpsecMb},
@@ -152,6 +177,10 @@ void visit_security(Visitor& v, Config& config) {
         "restore", config.sa.restore, Boolean{},
         "After a crash, go on with the sets that the dead gmespd left in memory_path. false: wipe "
         "them.\nA clean stop wipes them either way.");
+    v.key(
+        "key_export", config.sa.key_export, Boolean{},
+        "Let root and gmespd's own user have the keys of live sets (gmespctl sa export-keys), to\n"
+        "decrypt captures. Raw keys then stand in memory_path too; every export is logged.");
   });
   v.table("protected_ports", "Ports of this P-CSCF that only ESP may reach (TS 33.203 7.1).", [&] {
     v.list("ranges", config.protected_ports.ranges, PortRangeText{},
@@ -186,6 +215,44 @@ void visit_security(Visitor& v, Config& config) {
 }
 
 template <class Visitor>
+void visit_screen(Visitor& v, Config& config) {
+  auto& screen = config.screen;
+  const Choice<ClearAction> refusal{kRefusalNames};
+  v.table("screen", "SIP before it reaches the host (TS 33.203 7.1).", [&] {
+    v.key("enabled", screen.enabled, Boolean{}, "false: nothing below is in force.");
+    v.list("ports", screen.ports, WholeNumber{1, UINT16_MAX},
+           "Clear SIP ports, UDP and TCP. TLS (5061) is no SIP that can be read here.");
+    v.list("methods", screen.methods, Choice<Method>{kMethodNames},
+           "Requests that may come in clear whatever they are about.");
+    v.list("responses", screen.responses, WholeNumber{1, 6},
+           "Classes of responses that may: 4 is 400 to 499. Error messages are 4, 5 and 6.");
+    v.key("emergency", screen.emergency, Boolean{},
+          "Requests that ask for urn:service:sos or one below it may come in clear.");
+    v.key("emergency_dialogs", screen.emergency_dialogs, Boolean{},
+          "So may what follows in such a call.");
+    v.key("keep_alive", screen.keep_alive, Boolean{}, "Line ends alone pass (RFC 5626 3.5.1).");
+    v.key("stun", screen.stun, Boolean{}, "STUN passes (RFC 5626 3.5.2).");
+    v.key("not_allowed", screen.not_allowed, refusal,
+          "What may not come in clear: \"discard\", or \"reject\" UDP requests with an answer.");
+    v.key("not_allowed_status", screen.not_allowed_status, WholeNumber{400, 699}, "Of the answer.");
+    v.key("malformed", screen.malformed, refusal,
+          "Requests that readers may read differently; \"reject\" answers 400, or 505.");
+    v.key(
+        "cut_stream", screen.cut_stream, Choice<ClearAction>{kCutStreamNames},
+        "TCP, when the first segment ends inside the head of its message: \"pass\" and count, or\n"
+        "\"discard\", which also hits large REGISTERs.");
+    v.key("shipped_rules", screen.shipped_rules, Choice<RuleAction>{kShippedRulesNames},
+          "Rules against scanners and forged identities that come with gmespd: \"off\", \"count\" "
+          "or\n"
+          "\"drop\".");
+    v.list("rules", screen.rules, Text{is_path, "an absolute path"},
+           "Files with rules of your own (gmespctl screen test tries them).");
+    v.key("scan_clear", screen.scan_clear, Boolean{}, "Rules look at clear SIP that may pass.");
+    v.key("scan_protected", screen.scan_protected, Boolean{}, "Rules look at decrypted SIP.");
+  });
+}
+
+template <class Visitor>
 void visit_bounds(Visitor& v, Config& config) {
   v.table("fragments", "Joining of IP fragments, per worker.", [&] {
     auto& fragments = config.fragments;
@@ -201,7 +268,30 @@ void visit_bounds(Visitor& v, Config& config) {
   v.table("limits", "Rates per worker.", [&] {
     auto& limits = config.limits;
     v.key("clear_packets_per_second", limits.clear_packets_per_second, WholeNumber{0, kRateMax},
-          "Clear traffic from the network to the host. 0: no limit.");
+          "Clear traffic from the network to the host. 0: no limit, here and below.");
+    v.key("sip_per_second", limits.sip_per_second, WholeNumber{0, kRateMax},
+          "Clear SIP on screen.ports, datagrams and segments.");
+    v.key("sip_per_source_per_second", limits.sip_per_source_per_second, WholeNumber{0, 1'000'000},
+          "Of one source: an IPv4 address, behind which a NAT may hide many UEs, or an IPv6 /64.");
+    v.key("connections_per_second", limits.connections_per_second, WholeNumber{0, kRateMax},
+          "New TCP connections to screen.ports.");
+    v.key("connections_per_source_per_second", limits.connections_per_source_per_second,
+          WholeNumber{0, 1'000'000}, "Of one source.");
+    v.key("sip_replies_per_second", limits.sip_replies_per_second, WholeNumber{0, 1'000'000},
+          "Answers to requests that the screen rejects. 0: none.");
+    v.key("fragments_per_second", limits.fragments_per_second, WholeNumber{0, kRateMax},
+          "Fragments from the network.");
+    v.key("fragments_per_source_per_second", limits.fragments_per_source_per_second,
+          WholeNumber{0, 1'000'000}, "Of one source.");
+    v.key("esp_failures_per_source_per_second", limits.esp_failures_per_source_per_second,
+          WholeNumber{0, 1'000'000},
+          "ESP with an unknown SPI or a wrong ICV: a source with more is shed while a worker is\n"
+          "overloaded, and only then, since a source address is easily forged.");
+    v.key("overload_after_polls", limits.overload_after_polls, WholeNumber{0, 1'000'000},
+          "A worker is overloaded when so many receive bursts in a row were full. It then sheds "
+          "most\n"
+          "clear traffic, so that registered users keep their service. 0: it sheds nothing.\n"
+          "A driver that never gives more than 32 packets wants workers.burst_packets = 32.");
     v.key("icmp_errors_per_second", limits.icmp_errors_per_second, WholeNumber{0, kRateMax},
           "\"Too big\" messages that gmespd sends itself.");
     v.key("audit_events_per_second", limits.audit_events_per_second, WholeNumber{0, 1'000'000},
@@ -234,6 +324,7 @@ void visit_settings(Visitor& visitor, Config& config) {
   visit_process(visitor, config);
   visit_machine(visitor, config);
   visit_security(visitor, config);
+  visit_screen(visitor, config);
   visit_bounds(visitor, config);
 }
 

@@ -1,6 +1,7 @@
 // Controller, first half: commands. Housekeeping is in controller_tick.cc.
 #include "dataplane/controller.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -27,12 +28,14 @@ void copy_text(char (&to)[N], std::string_view from) {
 
 Controller::Controller(const ControllerOptions& options, ipsec::SaDatabase& database,
                        rte_rcu_qsbr* readers, std::span<const std::unique_ptr<Worker>> workers,
-                       std::span<const std::unique_ptr<Port>> ports, AuditLog& audit_log)
+                       std::span<const std::unique_ptr<Port>> ports, ScreenControl& screen,
+                       AuditLog& audit_log)
     : options_(options),
       database_(database),
       readers_(readers),
       workers_(workers),
       ports_(ports),
+      screen_(screen),
       audit_log_(audit_log),
       link_up_(ports.size(), true),
       started_ms_(boottime_ms()) {}
@@ -43,6 +46,7 @@ void Controller::on_connected(shm::ConnectionId connection, uint32_t process_id,
 }
 
 void Controller::on_disconnected(shm::ConnectionId connection, const std::string& why) {
+  screen_.forget(connection);
   spdlog::info("control connection {} closed: {}", connection, why);
 }
 
@@ -81,6 +85,11 @@ void Controller::on_command(shm::ConnectionId connection, shm::Command& command)
     case CommandKind::kWithdrawAlgorithm:
     case CommandKind::kRestoreAlgorithm:
       return change_algorithm(connection, command);
+    case CommandKind::kGetKeys:
+      return export_keys(connection, command);
+    case CommandKind::kAddRuleFile:
+    case CommandKind::kLoadRules:
+      return screen_command(connection, command);
     default:
       return query(connection, command);
   }
@@ -196,6 +205,9 @@ void Controller::query(shm::ConnectionId connection, const shm::Command& command
       else
         status = Status::kEnd;
       break;
+    case CommandKind::kGetRule:
+      status = screen_.fill_rule(argument.value, completion);
+      break;
     case CommandKind::kGetInfo:
       fill_info(completion.body.info);
       break;
@@ -204,6 +216,55 @@ void Controller::query(shm::ConnectionId connection, const shm::Command& command
   }
   completion.status = static_cast<uint32_t>(status);
   complete(connection, completion);
+}
+
+void Controller::screen_command(shm::ConnectionId connection, const shm::Command& command) {
+  const shm::PeerCredentials* peer = server_->peer(connection);
+  if (peer == nullptr) return;
+  shm::Completion completion = answer(command, Status::kOk);
+  if (screen_.on_command(connection, peer->uid, command, completion))
+    complete(connection, completion);
+}
+
+/// R-D-K2: on request alone, only to root and to our own user (others that may connect need not be
+/// ones that may read what users' traffic is protected with), and never unseen.
+void Controller::export_keys(shm::ConnectionId connection, const shm::Command& command) {
+  const shm::PeerCredentials* peer = server_->peer(connection);
+  if (peer == nullptr) return;
+  const shm::PeerCredentials who = *peer;  // the connection may end with the answer
+  const uint64_t set_id = command.body.argument.set_id;
+  shm::Completion completion = answer(command, Status::kKeysNotAllowed);
+  std::string detail = fmt::format("user {}, allowed are 0 and {}", who.uid, geteuid());
+  Status status = Status::kKeysNotAllowed;
+  if (who.uid == 0 || who.uid == geteuid()) {
+    status = database_.keys_of(set_id, completion.body.keys);
+    detail = status == Status::kKeyExportOff
+                 ? "found [sa] key_export = false; with true, gmespd keeps them from its start on"
+                 : "";
+  }
+  completion.status = static_cast<uint32_t>(status);
+  if (status != Status::kOk) copy_text(completion.body.detail, detail);
+  complete(connection, completion);
+  crypto::wipe({reinterpret_cast<uint8_t*>(&completion), sizeof completion});
+  note_key_export(who, set_id, status);
+}
+
+void Controller::note_key_export(const shm::PeerCredentials& who, uint64_t set_id, Status status) {
+  if (status != Status::kOk) {
+    ++key_exports_refused_;
+    spdlog::warn("audit: keys of set {:#x} refused to process {} of user {}: {}", set_id,
+                 who.process_id, who.uid, shm::status_text(status));
+    return;
+  }
+  ++keys_exported_;
+  spdlog::warn("audit: keys of set {:#x} exported to process {} of user {}", set_id, who.process_id,
+               who.uid);
+  shm::Event event{};
+  event.kind = static_cast<uint32_t>(shm::EventKind::kKeysExported);
+  event.time_ms = now_ms_;
+  event.set_id = database_.live_set_id(static_cast<ipsec::SetIndex>(set_id), event.cookie);
+  event.value = who.process_id;
+  server_->publish(event);
 }
 
 template <class Row>
@@ -241,12 +302,25 @@ Status Controller::fill_statistic(uint64_t row, shm::Completion& completion) con
       {{"sets_removed", "sets", "SA sets removed, expired ones included"}, removed_},
       {{"sets_expired", "sets", "SA sets whose lifetime ended"}, expired_},
       {{"installs_refused", "commands", "install commands refused"}, refused_},
+      {{"keys_exported", "sets", "SA sets whose keys were given out on request"}, keys_exported_},
+      {{"key_exports_refused", "commands", "requests for keys refused"}, key_exports_refused_},
       {{"path_mtus_learned", "messages", "too-big messages that changed a path MTU"},
        path_mtus_learned_},
       {{"path_mtus_unmatched", "messages", "too-big messages that matched no SA"},
        path_mtus_unmatched_},
       {{"notices_lost", "events", "worker events lost because the control thread was behind"},
        notices_lost},
+  };
+  const screen::ScanTotals scans = screen_.totals();
+  const Own of_screen[] = {
+      {{"sip_scanned", "messages", "looked at by the rules of the screen"}, scans.scanned},
+      {{"sip_matched", "messages", "that matched a rule"}, scans.matched},
+      {{"sip_rule_dropped", "messages", "that a rule dropped"}, scans.dropped},
+      {{"sip_rule_events", "messages", "that matched a rule with action event"}, scans.events},
+      {{"sip_scans_failed", "messages", "that went on because the scan ended with an error"},
+       scans.failed},
+      {{"sip_rule_loads", "loads", "rule sets put in force on command"}, screen_.loads()},
+      {{"sip_rule_loads_refused", "loads", "rule sets refused"}, screen_.loads_refused()},
   };
   ipsec::StatisticInfo info;
   uint64_t value = 0;
@@ -256,6 +330,10 @@ Status Controller::fill_statistic(uint64_t row, shm::Completion& completion) con
   } else if (row - ipsec::kStatisticCount < std::size(own)) {
     info = own[row - ipsec::kStatisticCount].info;
     value = own[row - ipsec::kStatisticCount].value;
+  } else if (row - ipsec::kStatisticCount - std::size(own) < std::size(of_screen)) {
+    const Own& found = of_screen[row - ipsec::kStatisticCount - std::size(own)];
+    info = found.info;
+    value = found.value;
   } else {
     return Status::kEnd;
   }

@@ -22,6 +22,7 @@
 #include "dataplane/ipsec/pipeline.h"
 #include "dataplane/ipsec/sa_database.h"
 #include "dataplane/port.h"
+#include "dataplane/screen_control.h"
 #include "dataplane/worker.h"
 
 namespace gmesp::dataplane {
@@ -37,7 +38,8 @@ class Controller final : public shm::CommandHandler {
  public:
   Controller(const ControllerOptions& options, ipsec::SaDatabase& database, rte_rcu_qsbr* readers,
              std::span<const std::unique_ptr<Worker>> workers,
-             std::span<const std::unique_ptr<Port>> ports, AuditLog& audit_log);
+             std::span<const std::unique_ptr<Port>> ports, ScreenControl& screen,
+             AuditLog& audit_log);
 
   /// The server delivers commands to this object and gets the answers.
   void attach(shm::Server& server) { server_ = &server; }
@@ -73,6 +75,8 @@ class Controller final : public shm::CommandHandler {
   void remove_all(shm::ConnectionId connection, const shm::Command& command);
   void change_algorithm(shm::ConnectionId connection, const shm::Command& command);
   void query(shm::ConnectionId connection, const shm::Command& command);
+  void export_keys(shm::ConnectionId connection, const shm::Command& command);
+  void note_key_export(const shm::PeerCredentials& who, uint64_t set_id, shm::Status status);
   shm::Status fill_reason(uint64_t row, shm::Completion& completion) const;
   shm::Status fill_statistic(uint64_t row, shm::Completion& completion) const;
   void fill_info(shm::InfoRow& info) const;
@@ -81,6 +85,7 @@ class Controller final : public shm::CommandHandler {
   void expire(uint64_t now_ms);
   void drain_notices();
   void tell(const ipsec::Notice& notice);
+  void screen_command(shm::ConnectionId connection, const shm::Command& command);
   void learn_path_mtu(const ipsec::Notice& notice);
   void age_path_mtus(uint64_t now_ms);
   void watch_ports(uint64_t now_ms);
@@ -92,6 +97,7 @@ class Controller final : public shm::CommandHandler {
   rte_rcu_qsbr* readers_;
   std::span<const std::unique_ptr<Worker>> workers_;
   std::span<const std::unique_ptr<Port>> ports_;
+  ScreenControl& screen_;
   AuditLog& audit_log_;
   shm::Server* server_ = nullptr;
   std::deque<Retired> retired_;
@@ -105,6 +111,8 @@ class Controller final : public shm::CommandHandler {
   uint64_t removed_ = 0;
   uint64_t expired_ = 0;
   uint64_t refused_ = 0;
+  uint64_t keys_exported_ = 0;
+  uint64_t key_exports_refused_ = 0;
   uint64_t path_mtus_learned_ = 0;
   uint64_t path_mtus_unmatched_ = 0;
 };

@@ -13,10 +13,13 @@ bool Controller::tick(uint64_t now_ms) {
   reclaim();
   expire(now_ms);
   drain_notices();
+  screen_.tick([this](shm::ConnectionId connection, const shm::Completion& completion) {
+    complete(connection, completion);
+  });
   age_path_mtus(now_ms);
   watch_ports(now_ms);
   server_->heartbeat(now_ms);
-  return !retired_.empty();
+  return !retired_.empty() || screen_.waits();
 }
 
 /// Grace periods end in the order in which they began.
@@ -88,6 +91,10 @@ void Controller::tell(const ipsec::Notice& notice) {
     if (event.set_id != 0 && tells_port) database_.note_peer_port(event.set_id);
   }
   if (notice.kind == EventKind::kAudit) audit_log_.write(event);
+  if (notice.kind == EventKind::kSipRule)
+    spdlog::warn("audit: SIP from {} port {} matches rule {}; {} such left out before",
+                 ipsec::text(notice.source), notice.source_port, screen_.rule_name(notice.value),
+                 notice.suppressed);
   server_->publish(event);
 }
 

@@ -23,6 +23,7 @@
 #include "dataplane/eal.h"
 #include "dataplane/pipeline_options.h"
 #include "dataplane/port_pairs.h"
+#include "dataplane/screen_control.h"
 #include "dataplane/version.h"
 #include "dataplane/worker.h"
 
@@ -143,6 +144,7 @@ ipsec::SaDatabaseOptions database_options(const Config& config) {
   options.memory_path = config.sa.memory_path;
   options.protected_ports = protected_ports(config);
   options.restore = config.sa.restore;
+  options.keep_raw_keys = config.sa.key_export;
   options.now_ms = boottime_ms();
   return options;
 }
@@ -204,6 +206,9 @@ int run(const Config& config) {
   withdraw_configured(config, database);
   if (const std::string& failure = database.memory().lock_failure(); !failure.empty())
     spdlog::warn("keys may be swapped out: {}", failure);
+  if (config.sa.key_export)
+    spdlog::warn("[sa] key_export is true: root and user {} may have the keys of live sets",
+                 geteuid());
   AuditLog audit_log(config.log, config.instance.name);
   // The Ethernet header, two VLAN tags, and what AF_PACKET rounds its slots up to.
   constexpr uint32_t kBeyondMtuBytes = 22 + 16;
@@ -211,18 +216,21 @@ int run(const Config& config) {
                   kLargeBuffers, config.fragments.datagram_bytes_max);
   const PortPairs pairs(config, workers, buffers);
   const Readers readers(workers);
+  ScreenControl screen(config, workers, readers.get());
   HandoffMatrix handoffs = make_handoffs(workers);
   std::vector<std::unique_ptr<Worker>> worker_list;
   for (uint32_t i = 0; i < workers; ++i)
     worker_list.push_back(std::make_unique<Worker>(config, i, workers, pairs.queues_of(i), database,
-                                                   buffers, handoffs, readers.get()));
+                                                   screen.rules(), buffers, handoffs,
+                                                   readers.get()));
 
   ControllerOptions options;
   options.path_mtu_age_s = config.path_mtu.age_s;
   options.access_mtu_bytes = largest_mtu_bytes(config);
   options.engine = worker_list[0]->pipeline(0).engine().describe();
   options.version = kVersion;
-  Controller controller(options, database, readers.get(), worker_list, pairs.ports(), audit_log);
+  Controller controller(options, database, readers.get(), worker_list, pairs.ports(), screen,
+                        audit_log);
   shm::Server server(server_options(config), controller);
   controller.attach(server);
   {

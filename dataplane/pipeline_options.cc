@@ -41,12 +41,48 @@ ipsec::PipelineOptions pipeline_options(const Config& config, uint32_t worker, u
   options.clear_packets_per_second = config.limits.clear_packets_per_second;
   options.icmp_errors_per_second = config.limits.icmp_errors_per_second;
   options.audit_events_per_second = config.limits.audit_events_per_second;
+  options.fragments_per_second = config.limits.fragments_per_second;
+  options.fragments_per_source = config.limits.fragments_per_source_per_second;
+  options.esp_failures_per_source = config.limits.esp_failures_per_source_per_second;
   options.reassembly = {config.fragments.datagrams_max, config.fragments.datagram_bytes_max,
                         config.fragments.per_source_max, config.fragments.timeout_ms};
   options.inbound.follow_peer_port = config.nat.follow_peer_port;
   options.outbound = outbound_options(config);
   options.engine = config.crypto.engine;
   return options;
+}
+
+gate::GateOptions gate_options(const Config& config, uint32_t worker) {
+  const Config::Screen& screen = config.screen;
+  gate::GateOptions options;
+  options.worker = worker;
+  for (const uint16_t port : screen.ports) options.ports.add(port);
+  options.policy.methods = 0;
+  for (const screen::Method method : screen.methods)
+    options.policy.methods |= screen::method_bit(method);
+  options.policy.response_classes = 0;
+  for (const uint16_t hundreds : screen.responses)
+    options.policy.response_classes |= screen::response_class_bit(hundreds);
+  options.policy.passes_emergency = screen.emergency;
+  options.policy.passes_emergency_dialogs = screen.emergency_dialogs;
+  options.policy.passes_keep_alive = screen.keep_alive;
+  options.policy.passes_stun = screen.stun;
+  options.policy.not_allowed = screen.not_allowed;
+  options.policy.not_allowed_status = screen.not_allowed_status;
+  options.policy.malformed = screen.malformed;
+  options.policy.cut_stream = screen.cut_stream;
+  options.scans_clear = screen.scan_clear;
+  options.scans_protected = screen.scan_protected;
+  options.sip_per_second = config.limits.sip_per_second;
+  options.sip_per_source = config.limits.sip_per_source_per_second;
+  options.connections_per_second = config.limits.connections_per_second;
+  options.connections_per_source = config.limits.connections_per_source_per_second;
+  options.replies_per_second = config.limits.sip_replies_per_second;
+  return options;
+}
+
+gate::RuleSource rule_source(const Config& config) {
+  return {config.screen.rules, config.screen.shipped_rules};
 }
 
 ipsec::PortSet protected_ports(const Config& config) {

@@ -13,19 +13,25 @@ using ipsec::HandedOff;
 using ipsec::Side;
 
 Worker::Worker(const Config& config, uint32_t index, uint32_t workers,
-               std::vector<PairQueues> pairs, ipsec::SaDatabase& database, Buffers& buffers,
-               HandoffMatrix& handoffs, rte_rcu_qsbr* readers)
+               std::vector<PairQueues> pairs, ipsec::SaDatabase& database,
+               const screen::SignatureSwap& rules, Buffers& buffers, HandoffMatrix& handoffs,
+               rte_rcu_qsbr* readers)
     : index_(index),
       workers_(workers),
       settings_(config.workers),
       handoffs_(handoffs),
       readers_(readers) {
-  for (uint32_t pair = 0; pair < pairs.size(); ++pair)
+  if (config.screen.enabled)
+    gate_ = std::make_unique<gate::SipGate>(gate_options(config, index), rules);
+  for (uint32_t pair = 0; pair < pairs.size(); ++pair) {
+    ipsec::PipelineOptions options = pipeline_options(
+        config, index, workers, pairs[pair].access_mtu_bytes, pairs[pair].host_mtu_bytes);
+    options.screen = gate_.get();
     lanes_.push_back(std::make_unique<Lane>(
-        pair, pairs[pair],
-        pipeline_options(config, index, workers, pairs[pair].access_mtu_bytes,
-                         pairs[pair].host_mtu_bytes),
-        config.workers.burst_packets, database, buffers, handoffs));
+        pair, pairs[pair], options,
+        LaneBursts{config.workers.burst_packets, config.limits.overload_after_polls}, database,
+        buffers, handoffs));
+  }
 }
 
 Worker::~Worker() = default;

@@ -17,6 +17,7 @@
 #include "dataplane/buffers.h"
 #include "dataplane/coarse_clock.h"
 #include "dataplane/config.h"
+#include "dataplane/gate/sip_gate.h"
 #include "dataplane/ipsec/handoff.h"
 #include "dataplane/ipsec/pipeline.h"
 
@@ -42,8 +43,8 @@ using HandoffMatrix = std::vector<std::unique_ptr<ipsec::HandoffRing>>;
 class Worker {
  public:
   Worker(const Config& config, uint32_t index, uint32_t workers, std::vector<PairQueues> pairs,
-         ipsec::SaDatabase& database, Buffers& buffers, HandoffMatrix& handoffs,
-         rte_rcu_qsbr* readers);
+         ipsec::SaDatabase& database, const screen::SignatureSwap& rules, Buffers& buffers,
+         HandoffMatrix& handoffs, rte_rcu_qsbr* readers);
   ~Worker();
 
   void run();
@@ -67,6 +68,7 @@ class Worker {
   const uint32_t index_;
   const uint32_t workers_;
   const Config::Workers settings_;
+  std::unique_ptr<gate::SipGate> gate_;  ///< null: the screen is off
   std::vector<std::unique_ptr<Lane>> lanes_;
   HandoffMatrix& handoffs_;
   rte_rcu_qsbr* readers_;

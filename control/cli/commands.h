@@ -26,6 +26,15 @@ struct ListFilter {
   std::optional<uint32_t> spi;  ///< any of the four
 };
 
+struct KeyExport {
+  bool confirmed = false;            ///< --i-want-keys
+  std::string format = "wireshark";  ///< or "json"
+  std::vector<std::string> ids;      ///< these, or all
+  bool all = false;
+  std::string output;  ///< a new file; empty: standard output
+  bool show = false;   ///< standard output may be a terminal
+};
+
 void sa_add(const Common& common, const AddOptions& options);
 /// Returns the exit status: with `keep_going` failures of single lines end with kRefused.
 int sa_load(const Common& common, const std::string& path, bool keep_going);
@@ -33,6 +42,8 @@ void sa_list(const Common& common, const ListFilter& filter);
 void sa_show(const Common& common, const std::string& id);
 /// Returns the exit status: an id that is not live does not keep the others.
 int sa_del(const Common& common, const std::vector<std::string>& ids);
+/// Keys of live sets, from a gmespd that keeps them ([sa] key_export = true).
+void sa_export_keys(const Common& common, const KeyExport& wanted);
 void sa_flush(const Common& common, bool confirmed);
 
 void stats(const Common& common);
@@ -44,6 +55,11 @@ void watch(const Common& common, uint64_t events_max);
 /// By gmesp-control if its socket is named, or if none is named and it is there; else by gmespd.
 void change_algorithm(const Common& common, const std::string& name, bool withdraw,
                       bool remove_live);
+
+/// Rules of the SIP screen: files that gmespd reads, or those of its configuration again.
+void screen_load(const Common& common, const std::vector<std::string>& files, bool configured);
+void screen_list(const Common& common);
+void screen_stats(const Common& common);
 
 // What gmesp-control does.
 

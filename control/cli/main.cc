@@ -9,6 +9,7 @@
 
 #include "control/cli/commands.h"
 #include "control/cli/connection.h"
+#include "control/cli/screen_commands.h"
 #include "control/cli/set_json.h"
 #include "control/client/gmesp_control.h"
 
@@ -31,6 +32,8 @@ struct Program {
   std::vector<std::string> ids;
   AddOptions add_options;
   ListFilter filter;
+  ScreenTest screen_options;
+  KeyExport key_export;
   uint64_t events_max = 0;
   uint64_t refusals_max = 20;
   bool flag = false;
@@ -51,6 +54,7 @@ struct Program {
     add_queries();
     add_algorithm_commands();
     add_control_commands();
+    add_screen_commands();
   }
 
   CLI::App* command(CLI::App& parent, const char* name, const char* what,
@@ -66,6 +70,7 @@ struct Program {
     sa.require_subcommand(1);
     sa.fallthrough();
     add_sa_add(sa);
+    add_export_keys(sa);
     auto* load = command(sa, "load", "install many sets, one JSON object a line",
                          [this] { status = sa_load(common, text, flag); });
     load->add_option("FILE", text, "path, or - for standard input")->required();
@@ -100,6 +105,23 @@ struct Program {
           field.help);
   }
 
+  void add_export_keys(CLI::App& sa) {
+    auto* get = command(sa, "export-keys",
+                        "keys of live sets, to decrypt a capture; gmespd must run with [sa] "
+                        "key_export = true, and logs it",
+                        [this] { sa_export_keys(common, key_export); });
+    get->add_option("ID", key_export.ids, "as `sa list` shows it");
+    get->add_flag("--all", key_export.all, "of every live set");
+    get->add_flag("--i-want-keys", key_export.confirmed, "you do");
+    get->add_option("--format", key_export.format,
+                    "wireshark: lines of its esp_sa table; json: lines for `sa load`")
+        ->check(CLI::IsMember({"wireshark", "json"}))
+        ->capture_default_str();
+    get->add_option("--output", key_export.output,
+                    "a new file, for you alone (mode 0600); left out: standard output");
+    get->add_flag("--show", key_export.show, "even if standard output is a terminal");
+  }
+
   void add_queries() {
     command(app, "stats", "totals", [this] { stats(common); });
     command(app, "drops", "dropped packets by reason", [this] {
@@ -125,6 +147,29 @@ struct Program {
             [this] { change_algorithm(common, text, false, false); })
         ->add_option("NAME", text, "as for withdraw")
         ->required();
+  }
+
+  void add_screen_commands() {
+    CLI::App& screen = *app.add_subcommand("screen", "rules of gmespd's SIP screen");
+    screen.require_subcommand(1);
+    screen.fallthrough();
+    auto* load = command(screen, "load", "put other rules in force; after an error the old stay",
+                         [this] { screen_load(common, ids, flag); });
+    load->add_option("FILE", ids, "rule files, beside the shipped rules");
+    load->add_flag("--configured", flag, "those of gmespd's configuration, read again");
+    command(screen, "list", "the rules in force", [this] { screen_list(common); });
+    command(screen, "stats", "what passed and what did not, and the rules that matched",
+            [this] { screen_stats(common); });
+    ScreenTest& options = screen_options;
+    auto* test = command(screen, "test", "what would match in a capture; needs no gmespd",
+                         [this] { status = screen_test(common, screen_options); });
+    test->add_option("FILE", options.capture, "pcap or pcapng")->required();
+    test->add_option("--rules", options.rules, "rule files, instead of the shipped one");
+    test->add_option("--action", options.action, "of rules that name none")->capture_default_str();
+    test->add_option("--protected-ports", options.protected_ports,
+                     "messages to these ports came protected")
+        ->capture_default_str();
+    test->add_option("--to", options.to, "messages to this address only, as the P-CSCF's");
   }
 
   void add_control_commands() {

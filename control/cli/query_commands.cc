@@ -43,6 +43,8 @@ constexpr EventName kEventNames[] = {
     {GMESP_EVENT_PATH_MTU_LEARNED, "path_mtu_learned"},
     {GMESP_EVENT_PORT_DOWN, "port_down"},
     {GMESP_EVENT_PORT_UP, "port_up"},
+    {GMESP_EVENT_KEYS_EXPORTED, "keys_exported"},
+    {GMESP_EVENT_SIP_RULE, "sip_rule"},
 };
 
 const char* event_name(uint32_t kind) {

@@ -242,10 +242,8 @@ void set_from_json(const std::string& text, gmesp_sa_set& set) {
   fields.require_no_others();
 }
 
-nlohmann::ordered_json json_of(const gmesp_set_view& view) {
-  const gmesp_sa_set& set = view.set;
-  nlohmann::ordered_json out = {
-      {"id", id_text(view.set_id)},
+nlohmann::ordered_json set_fields(const gmesp_sa_set& set) {
+  return {
       {"mode", name_of(kModes, set.mode)},
       {"integrity", name_of(kIntegrities, set.integrity)},
       {"cipher", name_of(kCiphers, set.cipher)},
@@ -263,9 +261,15 @@ nlohmann::ordered_json json_of(const gmesp_set_view& view) {
       {"spi_pc", set.spi_pc},
       {"spi_ps", set.spi_ps},
       {"cookie", set.cookie},
-      {"age_s", age_s(view)},
-      {"path_mtu_bytes", view.path_mtu_bytes},
   };
+}
+
+nlohmann::ordered_json json_of(const gmesp_set_view& view) {
+  const gmesp_sa_set& set = view.set;
+  nlohmann::ordered_json out = {{"id", id_text(view.set_id)}};
+  out.update(set_fields(set));
+  out["age_s"] = age_s(view);
+  out["path_mtu_bytes"] = view.path_mtu_bytes;
   if (const auto left = left_s(set))
     out["left_s"] = *left;
   else

@@ -19,6 +19,9 @@ struct InputError : std::runtime_error {
 /// Parses one JSON object. Unknown fields are errors. `set` holds keys afterwards: wipe it.
 void set_from_json(const std::string& text, gmesp_sa_set& set);
 
+/// What `sa add` and `sa load` take of a set, without keys and lifetime.
+nlohmann::ordered_json set_fields(const gmesp_sa_set& set);
+
 /// A live set with its counters, without keys.
 nlohmann::ordered_json json_of(const gmesp_set_view& view);
 

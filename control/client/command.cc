@@ -41,6 +41,21 @@ int submit_argument(gmesp_dp* dp, CommandKind kind, uint64_t set_id, uint64_t va
   return submit(*dp, command, tag);
 }
 
+int add_rule_file(gmesp_dp& dp, const char* path, int timeout_ms) {
+  Command command;
+  memset(&command, 0, sizeof command);
+  command.kind = static_cast<uint32_t>(CommandKind::kAddRuleFile);
+  command.size = sizeof command.body.text;
+  static_assert(sizeof command.body.text == GMESP_RULE_PATH_BYTES);
+  const size_t bytes = path == nullptr ? 0 : strlen(path);
+  if (bytes == 0 || bytes >= sizeof command.body.text)
+    return fail(dp, GMESP_E_BAD_ARGUMENT, "path of %zu bytes, allowed are 1 to %zu", bytes,
+                sizeof command.body.text - 1);
+  memcpy(command.body.text, path, bytes);
+  Completion answer;
+  return call(dp, command, timeout_ms, answer);
+}
+
 int change_algorithm(gmesp_dp* dp, CommandKind kind, int integrity, int cipher, int remove_live,
                      int timeout_ms) {
   const int error = begin(dp);
@@ -100,6 +115,20 @@ int gmesp_dp_withdraw(gmesp_dp* dp, int integrity, int cipher, int remove_live, 
 
 int gmesp_dp_restore(gmesp_dp* dp, int integrity, int cipher, int timeout_ms) {
   return change_algorithm(dp, CommandKind::kRestoreAlgorithm, integrity, cipher, 0, timeout_ms);
+}
+
+int gmesp_dp_load_rules(gmesp_dp* dp, const char* const* paths, size_t count, int timeout_ms) {
+  int error = begin(dp);
+  if (paths == nullptr) count = 0;
+  if (error == GMESP_OK && count > GMESP_RULE_FILES_MAX)
+    return fail(*dp, GMESP_E_BAD_ARGUMENT, "%zu files, allowed are at most %d", count,
+                GMESP_RULE_FILES_MAX);
+  for (size_t i = 0; i < count && error == GMESP_OK; ++i)
+    error = add_rule_file(*dp, paths[i], timeout_ms);
+  if (error != GMESP_OK) return error;
+  const auto load =
+      paths == nullptr ? gmesp::shm::RuleLoad::kConfigured : gmesp::shm::RuleLoad::kAdded;
+  return call_argument(dp, CommandKind::kLoadRules, 0, static_cast<uint64_t>(load), timeout_ms);
 }
 
 int gmesp_dp_submit_install(gmesp_dp* dp, const gmesp_sa_set* set, uint64_t tag) {

@@ -33,6 +33,12 @@ static_assert(GMESP_E_END == static_cast<int>(Status::kEnd));
 static_assert(GMESP_E_LIFETIME_SHRINKS == static_cast<int>(Status::kLifetimeShrinks));
 static_assert(GMESP_E_SHUTTING_DOWN == static_cast<int>(Status::kShuttingDown));
 static_assert(GMESP_E_BAD_ARGUMENT == static_cast<int>(Status::kBadArgument));
+static_assert(GMESP_E_KEY_EXPORT_OFF == static_cast<int>(Status::kKeyExportOff));
+static_assert(GMESP_E_KEYS_NOT_ALLOWED == static_cast<int>(Status::kKeysNotAllowed));
+static_assert(GMESP_E_SCREEN_OFF == static_cast<int>(Status::kScreenOff));
+static_assert(GMESP_E_RULES_NOT_ALLOWED == static_cast<int>(Status::kRulesNotAllowed));
+static_assert(GMESP_E_RULES_BUSY == static_cast<int>(Status::kRulesBusy));
+static_assert(GMESP_E_RULES_REFUSED == static_cast<int>(Status::kRulesRefused));
 
 const char* gmesp_strerror(int error) {
   switch (error) {

@@ -44,7 +44,7 @@ void drain_bells(gmesp_dp& dp) {
 /// The next answer of the ring and who waits for it. GMESP_E_AGAIN: none there.
 int pop_answer(gmesp_dp& dp, shm::Completion& answer, Waiter& waiter) {
   for (;;) {
-    const shm::RingResult result = dp.completions.pop(answer);
+    const shm::RingResult result = dp.completions.pop_and_wipe(answer);
     if (result == shm::RingResult::kBusy) return GMESP_E_AGAIN;
     if (result == shm::RingResult::kCorrupt)
       return break_connection(dp, GMESP_E_PROTOCOL, "index of the completion ring is corrupt");
@@ -57,6 +57,7 @@ int pop_answer(gmesp_dp& dp, shm::Completion& answer, Waiter& waiter) {
     answer.tag = pending->user_tag;
     dp.pending.release(wire_tag);
     if (waiter != Waiter::kAbandoned) return GMESP_OK;
+    explicit_bzero(&answer, sizeof answer);  // it may carry keys
   }
 }
 
@@ -65,18 +66,18 @@ void keep(gmesp_dp& dp, const shm::Completion& answer) {
   dp.backlog[(dp.backlog_first + dp.backlog_count++) % dp.depth] = answer;
 }
 
-/// Before sleeping: true if there is nothing in the ring and the bell will tell. Bells are drained
-/// before arming, so that one that rings after it is found by poll().
+/// Before sleeping: true if there is nothing in the ring and the bell will tell. Bells must have
+/// been drained before, so that one that rings from now on is found by poll().
 template <class Slot>
-bool arm(gmesp_dp& dp, shm::RingConsumer<Slot>& ring) {
-  drain_bells(dp);
+bool arm(shm::RingConsumer<Slot>& ring) {
   ring.arm();
   return ring.refill() == shm::RingResult::kBusy;
 }
 
 /// Sleeps until the bell, or for one slice. GMESP_OK: look again.
 int wait_for_bell(gmesp_dp& dp, uint64_t since_ms, int timeout_ms) {
-  if (!arm(dp, dp.completions)) return GMESP_OK;
+  drain_bells(dp);
+  if (!arm(dp.completions)) return GMESP_OK;
   if (dp.broken != GMESP_OK) return dp.broken;
   const uint64_t waited_ms = monotonic_ms() - since_ms;
   const bool is_over = timeout_ms >= 0 && waited_ms >= static_cast<uint64_t>(timeout_ms);
@@ -192,17 +193,20 @@ int next_submitted(gmesp_dp& dp, shm::Completion& answer) {
       return GMESP_OK;
     }
     if (error != GMESP_E_AGAIN) return error;
-    if (arm(dp, dp.completions)) return dp.broken != GMESP_OK ? dp.broken : GMESP_E_AGAIN;
+    drain_bells(dp);
+    if (arm(dp.completions)) return dp.broken != GMESP_OK ? dp.broken : GMESP_E_AGAIN;
   }
 }
 
+/// The bell of a completion must not be drained here: who waits for one drains it there.
 int next_event(gmesp_dp& dp, shm::Event& event) {
   for (;;) {
     const shm::RingResult result = dp.events.pop(event);
     if (result == shm::RingResult::kDone) return GMESP_OK;
     if (result == shm::RingResult::kCorrupt)
       return break_connection(dp, GMESP_E_PROTOCOL, "index of the event ring is corrupt");
-    if (arm(dp, dp.events)) return dp.broken != GMESP_OK ? dp.broken : GMESP_E_AGAIN;
+    if (dp.unfetched == 0) drain_bells(dp);
+    if (arm(dp.events)) return dp.broken != GMESP_OK ? dp.broken : GMESP_E_AGAIN;
   }
 }
 

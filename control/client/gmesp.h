@@ -17,8 +17,9 @@
  * ::ffff:a.b.c.d (gmesp_address_from_text).
  *
  * Ownership: the library copies what it is given and keeps no pointer. Keys are copied into shared
- * memory, which gmespd wipes when it takes the command; copies on the way are wiped here. The
- * caller's struct is the caller's to wipe: gmesp_sa_set_wipe.
+ * memory, which gmespd wipes when it takes the command; copies on the way are wiped here, and so is
+ * what gmesp_dp_get_keys found in shared memory. The caller's struct is the caller's to wipe:
+ * gmesp_sa_set_wipe.
  *
  * Threading: one thread at a time per connection; different connections are independent.
  *
@@ -91,6 +92,12 @@ enum gmesp_error {
   GMESP_E_LIFETIME_SHRINKS = 26,
   GMESP_E_SHUTTING_DOWN = 27,
   GMESP_E_BAD_ARGUMENT = 28,
+  GMESP_E_KEY_EXPORT_OFF = 29,   /* [sa] key_export of gmespd is false */
+  GMESP_E_KEYS_NOT_ALLOWED = 30, /* this process is neither root's nor of gmespd's own user */
+  GMESP_E_SCREEN_OFF = 31,       /* [screen] enabled of gmespd is false */
+  GMESP_E_RULES_NOT_ALLOWED = 32, /* this process is neither root's nor of gmespd's own user */
+  GMESP_E_RULES_BUSY = 33,        /* another load is under way */
+  GMESP_E_RULES_REFUSED = 34,     /* see gmesp_dp_detail; the old rules stay */
 
   GMESP_E_NOT_CONNECTED = 100, /* nobody listens at the socket, or no permission; see errno */
   GMESP_E_REFUSED = 101,       /* gmespd does not take this client: user, writer, limit */
@@ -230,8 +237,8 @@ GMESP_API void gmesp_dp_close(struct gmesp_dp *dp);
 GMESP_API const char *gmesp_dp_detail(const struct gmesp_dp *dp);
 
 /* Readable (POLLIN) when there may be a completion or an event, and at hang-up. Only wait on it
- * after gmesp_dp_poll_completion and (if events are wanted) gmesp_dp_poll_event have both returned
- * GMESP_E_AGAIN; that arms it. Never read from it. */
+ * after gmesp_dp_poll_completion and then (if events are wanted) gmesp_dp_poll_event have returned
+ * GMESP_E_AGAIN, in this order; that arms it. Never read from it. */
 GMESP_API int gmesp_dp_fd(const struct gmesp_dp *dp);
 
 /* --- commands that wait ----------------------------------------------------------------------- */
@@ -261,6 +268,14 @@ GMESP_API int gmesp_dp_get_set(struct gmesp_dp *dp, uint64_t set_id, struct gmes
 /* First live set at or after table index `*index`, which is moved behind it: start with 0 and call
  * until GMESP_E_END. */
 GMESP_API int gmesp_dp_next_set(struct gmesp_dp *dp, uint64_t *index, struct gmesp_set_view *view,
+                                int timeout_ms);
+
+/* A live set with its keys, for decrypting captures: as gmesp_dp_install takes it, with
+ * outer_ue_port as learned. gmespd must run with `[sa] key_export = true`, and gives keys to
+ * processes of root and of its own user alone (the user at gmesp_dp_open); it logs every such call,
+ * granted or refused. Nothing of the keys is left in the library or in shared memory; `*set` is
+ * yours to wipe, with gmesp_sa_set_wipe, and after an error it holds no key. */
+GMESP_API int gmesp_dp_get_keys(struct gmesp_dp *dp, uint64_t set_id, struct gmesp_sa_set *set,
                                 int timeout_ms);
 
 /* Rows are counted from 0 on; GMESP_E_END behind the last one. Texts end with a zero. */
@@ -321,6 +336,34 @@ struct gmesp_info {
 };
 GMESP_API int gmesp_dp_get_info(struct gmesp_dp *dp, struct gmesp_info *info, int timeout_ms);
 
+/* --- rules of the SIP screen ------------------------------------------------------------------ */
+
+#define GMESP_RULE_PATH_BYTES 200 /* of one path, with its final zero */
+#define GMESP_RULE_FILES_MAX 16
+
+/* Puts other rules in force: those of `count` files, absolute paths that gmespd reads itself,
+ * beside the shipped rules as configured; with `paths` NULL, the files of gmespd's configuration,
+ * read again. After GMESP_OK every packet core uses them; counts go on by name. After an error the
+ * old rules are in force. Compiling may take seconds: allow for it in `timeout_ms`. A reader may
+ * call it, if its process is root's or of gmespd's own user. */
+GMESP_API int gmesp_dp_load_rules(struct gmesp_dp *dp, const char *const *paths, size_t count,
+                                  int timeout_ms);
+
+struct gmesp_rule {
+  uint32_t size;
+  uint32_t reserved;
+  uint64_t matched; /* messages */
+  uint64_t dropped; /* of these, those that this rule alone would have dropped */
+  char name[40];
+  char action[16];
+  char where[16];
+  char sides[16]; /* "clear", "protected" or "both" */
+  char header[64];
+  char comment[192];
+};
+GMESP_API int gmesp_dp_get_rule(struct gmesp_dp *dp, uint64_t row, struct gmesp_rule *rule,
+                                int timeout_ms);
+
 /* --- commands that do not wait ---------------------------------------------------------------- */
 
 /* GMESP_E_AGAIN: fetch completions first. gmesp_dp_depth commands always find room. */
@@ -363,7 +406,9 @@ enum gmesp_event_kind {
   GMESP_EVENT_AUDIT = 8, /* a dropped packet: reason, addresses, SPI */
   GMESP_EVENT_PATH_MTU_LEARNED = 9, /* value: bytes */
   GMESP_EVENT_PORT_DOWN = 10,       /* value: row of gmesp_dp_get_port */
-  GMESP_EVENT_PORT_UP = 11
+  GMESP_EVENT_PORT_UP = 11,
+  GMESP_EVENT_KEYS_EXPORTED = 12, /* value: the process that got the keys of the set */
+  GMESP_EVENT_SIP_RULE = 13 /* value: row of gmesp_dp_get_rule, a rule with action "event" */
 };
 
 struct gmesp_event {

@@ -74,6 +74,17 @@ void copy(const shm::InfoRow& from, gmesp_info& to) {
   to.lost_sets = from.lost_sets;
 }
 
+void copy(const shm::RuleRow& from, gmesp_rule& to) {
+  to.matched = from.matched;
+  to.dropped = from.dropped;
+  copy_text(to.name, from.name);
+  copy_text(to.action, from.action);
+  copy_text(to.where, from.where);
+  copy_text(to.sides, from.sides);
+  copy_text(to.header, from.header);
+  copy_text(to.comment, from.comment);
+}
+
 /// `row_of` picks the body's member of the answer.
 template <class Struct, class RowOf>
 int query_row(gmesp_dp* dp, CommandKind kind, uint64_t row, Struct* to, int timeout_ms,
@@ -117,6 +128,19 @@ int gmesp_dp_next_set(gmesp_dp* dp, uint64_t* index, gmesp_set_view* view, int t
   return GMESP_OK;
 }
 
+int gmesp_dp_get_keys(gmesp_dp* dp, uint64_t set_id, gmesp_sa_set* set, int timeout_ms) {
+  int error = begin(dp);
+  if (error == GMESP_OK) error = check_room(set);
+  if (error != GMESP_OK) return error;
+  gmesp_sa_set_wipe(set);
+  Completion answer;
+  error = query(dp, CommandKind::kGetKeys, set_id, 0, timeout_ms, answer);
+  if (error == GMESP_OK && !to_set_with_keys(answer.body.keys, *set))
+    error = fail(*dp, GMESP_E_PROTOCOL, "gmespd answered with a record of another version");
+  explicit_bzero(&answer, sizeof answer);
+  return error;
+}
+
 int gmesp_dp_get_reason(gmesp_dp* dp, uint64_t row, gmesp_reason* reason, int timeout_ms) {
   return query_row(dp, CommandKind::kGetReason, row, reason, timeout_ms,
                    [](const Body& body) { return body.reason; });
@@ -130,6 +154,11 @@ int gmesp_dp_get_statistic(gmesp_dp* dp, uint64_t row, gmesp_statistic* statisti
 int gmesp_dp_get_port(gmesp_dp* dp, uint64_t row, gmesp_port* port, int timeout_ms) {
   return query_row(dp, CommandKind::kGetPort, row, port, timeout_ms,
                    [](const Body& body) { return body.port; });
+}
+
+int gmesp_dp_get_rule(gmesp_dp* dp, uint64_t row, gmesp_rule* rule, int timeout_ms) {
+  return query_row(dp, CommandKind::kGetRule, row, rule, timeout_ms,
+                   [](const Body& body) { return body.rule; });
 }
 
 int gmesp_dp_get_info(gmesp_dp* dp, gmesp_info* info, int timeout_ms) {

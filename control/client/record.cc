@@ -73,6 +73,20 @@ int to_record(gmesp_dp& dp, const gmesp_sa_set* set, shm::SaSetRecord& record) {
   return GMESP_OK;
 }
 
+bool to_set_with_keys(const shm::SaSetRecord& from, gmesp_sa_set& to) {
+  if (from.size != sizeof from || from.version != shm::kRecordVersion ||
+      from.integrity_key_bytes > sizeof to.integrity_key ||
+      from.cipher_key_bytes > sizeof to.cipher_key)
+    return false;
+  GMESP_INIT(&to);
+  copy_common(from, to);
+  to.integrity_key_bytes = from.integrity_key_bytes;
+  to.cipher_key_bytes = from.cipher_key_bytes;
+  memcpy(to.integrity_key, from.integrity_key, from.integrity_key_bytes);
+  memcpy(to.cipher_key, from.cipher_key, from.cipher_key_bytes);
+  return true;
+}
+
 void to_view(const shm::SetView& from, gmesp_set_view& to) {
   GMESP_INIT(&to);
   GMESP_INIT(&to.set);

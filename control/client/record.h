@@ -15,6 +15,8 @@ int check_room(const Struct* to) {
 }
 
 int to_record(gmesp_dp& dp, const gmesp_sa_set* set, shm::SaSetRecord& record);
+/// With keys: `to` is wiped by the caller of the library. False if `from` is not a record.
+bool to_set_with_keys(const shm::SaSetRecord& from, gmesp_sa_set& to);
 void to_view(const shm::SetView& from, gmesp_set_view& to);
 void to_event(const shm::Event& from, gmesp_event& to);
 

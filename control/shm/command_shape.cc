@@ -21,12 +21,17 @@ constexpr Shape shape_of(uint32_t kind) {
     case CommandKind::kRestoreAlgorithm:
     case CommandKind::kSetPeerPort:
       return {true, true, kArgumentBytes};
+    case CommandKind::kAddRuleFile:
+      return {true, false, sizeof(Command::Body::text)};
     case CommandKind::kGetSet:
     case CommandKind::kNextSet:
     case CommandKind::kGetReason:
     case CommandKind::kGetStatistic:
     case CommandKind::kGetPort:
     case CommandKind::kGetInfo:
+    case CommandKind::kGetKeys:
+    case CommandKind::kLoadRules:
+    case CommandKind::kGetRule:
       return {true, false, kArgumentBytes};
   }
   return {false, false, 0};

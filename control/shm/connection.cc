@@ -13,6 +13,7 @@ Connection::Connection(int socket, const PeerCredentials& peer, uint64_t hello_u
     : socket_(socket), peer_(peer), hello_until_ms_(hello_until_ms) {}
 
 Connection::~Connection() {
+  if (dead() && is_open()) memory_->wipe_answers();
   close(socket_);
   if (process_fd_ >= 0) close(process_fd_);
 }

@@ -7,10 +7,11 @@
 // once), events (gmespd to client, dropped and counted when the client does not read).
 //
 // Trust: gmespd copies a slot out once, wipes keys in the slot, and validates only its own copy;
-// indices read from the memory are masked and range-checked. Units stand in names; integers are in
-// host byte order (one machine); addresses are 16 bytes in network order, IPv4 as ::ffff:a.b.c.d.
-// Versioning: a struct that may grow carries `size` and `version`; a version that is not known is
-// refused with both numbers named. Only append fields; never renumber an enum.
+// indices read from the memory are masked and range-checked. A client wipes the slot of an answer,
+// which may carry keys too (kGetKeys). Units stand in names; integers are in host byte order (one
+// machine); addresses are 16 bytes in network order, IPv4 as ::ffff:a.b.c.d. Versioning: a struct
+// that may grow carries `size` and `version`; a version that is not known is refused with both
+// numbers named. Only append fields; never renumber an enum.
 #pragma once
 
 #include <cstddef>
@@ -110,6 +111,12 @@ enum class Status : uint32_t {
   kLifetimeShrinks = 26,  ///< not_after may only grow (R-7.4.2a-08)
   kShuttingDown = 27,
   kBadArgument = 28,
+  kKeyExportOff = 29,     ///< [sa] key_export is false: raw keys are not kept
+  kKeysNotAllowed = 30,   ///< keys are for root and gmespd's own user
+  kScreenOff = 31,        ///< [screen] enabled is false
+  kRulesNotAllowed = 32,  ///< rules are for root and gmespd's own user
+  kRulesBusy = 33,        ///< another load is under way
+  kRulesRefused = 34      ///< what is wrong with the files; the old rules stay
 };
 const char* status_text(Status status);
 
@@ -128,6 +135,18 @@ enum class CommandKind : uint32_t {
   kGetStatistic = 19,  ///< row n of the totals
   kGetPort = 20,       ///< row n of the ports
   kGetInfo = 21,
+  kGetKeys = 22,  ///< by id; for root and gmespd's own user alone
+  /// For root and gmespd's own user alone; not only the writer, which gmesp-control is all the
+  /// time.
+  kAddRuleFile = 23,  ///< `text`: the absolute path of a rule file, for this connection's next load
+  kLoadRules = 24,    ///< value: RuleLoad; answered when in force, or refused and nothing changed
+  kGetRule = 25,      ///< row n of the screen's rules
+};
+
+/// Which files kLoadRules takes.
+enum class RuleLoad : uint32_t {
+  kAdded = 0,       ///< those of kAddRuleFile, and the shipped rules as configured
+  kConfigured = 1,  ///< those of gmespd's configuration, read again
 };
 
 struct Command {
@@ -144,6 +163,7 @@ struct Command {
       uint32_t remove_live;
       uint32_t reserved;
     } argument;
+    char text[200];  ///< ends with a zero
   } body;
 };
 static_assert(sizeof(Command) == 216);
@@ -198,6 +218,18 @@ struct PortRow {
   uint64_t tx_packets, tx_bytes, tx_errors, tx_full;
 };
 
+/// A rule of the screen and what it has met since gmespd's start.
+struct RuleRow {
+  uint64_t matched;  ///< messages
+  uint64_t dropped;  ///< of these, those it alone would have dropped
+  char name[40];
+  char action[16];  ///< "drop"
+  char where[16];   ///< "header"
+  char sides[16];   ///< "clear", "protected", "both"
+  char header[64];  ///< where is "header": its name
+  char comment[192];
+};
+
 struct InfoRow {
   char version[32];
   uint32_t process_id;
@@ -226,6 +258,8 @@ struct Completion {
     StatisticRow statistic;
     PortRow port;
     InfoRow info;
+    RuleRow rule;
+    SaSetRecord keys;  ///< kGetKeys: the set as it could be installed again
     char detail[256];  ///< failures: what was found and what is allowed, zero-terminated
   } body;
 };
@@ -243,6 +277,8 @@ enum class EventKind : uint32_t {
   kPathMtuLearned = 9,  ///< value: bytes
   kPortDown = 10,       ///< value: port row
   kPortUp = 11,
+  kKeysExported = 12,  ///< value: the process that got the keys of the set
+  kSipRule = 13,       ///< value: row of the screen's rules, one with action "event", that matched
 };
 
 struct Event {

@@ -64,10 +64,14 @@ void Memory::make_file() {
     fail(error, "mmap of a connection");
   }
   base_ = static_cast<uint8_t*>(base);
-  // Keys pass through the command ring: not into core dumps, and not onto swap where the limit on
-  // locked memory allows it (R-D-K2).
+  // Keys pass through the commands, and on request through the answers: not into core dumps, and
+  // not onto swap where the limit on locked memory allows it (R-D-K2).
   madvise(base_, plan_.memory_bytes, MADV_DONTDUMP);
-  mlock(base_ + plan_.command.slots_at, uint64_t{plan_.command.slots} * sizeof(Command));
+  const auto lock = [this](const RingPlace& ring) {
+    mlock(base_ + ring.slots_at, uint64_t{ring.slots} * ring.slot_bytes);
+  };
+  lock(plan_.command);
+  lock(plan_.completion);
 }
 
 void Memory::write_header(uint64_t epoch) {
@@ -87,8 +91,12 @@ void Memory::write_header(uint64_t epoch) {
   }
 }
 
+void Memory::wipe(const RingPlace& ring) {
+  explicit_bzero(base_ + ring.slots_at, uint64_t{ring.slots} * ring.slot_bytes);
+}
+
 Memory::~Memory() {
-  explicit_bzero(base_ + plan_.command.slots_at, uint64_t{plan_.command.slots} * sizeof(Command));
+  wipe(plan_.command);
   munmap(base_, plan_.memory_bytes);
   close(fd_);
 }

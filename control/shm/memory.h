@@ -77,6 +77,8 @@ class Memory {
   RingConsumer<Command> commands() const { return consumer<Command>(plan_.command); }
   RingProducer<Completion> completions() const { return producer<Completion>(plan_.completion); }
   RingProducer<Event> events() const { return producer<Event>(plan_.event); }
+  /// For a client that will not fetch them any more: they may carry keys (R-D-K2).
+  void wipe_answers() { wipe(plan_.completion); }
   std::atomic<uint64_t>& heartbeat_ms() { return header()->heartbeat_ms; }
   std::atomic<uint64_t>& events_lost() { return header()->events_lost; }
 
@@ -91,6 +93,7 @@ class Memory {
 
   RingPlace place(uint32_t slots, uint32_t slot_bytes);
   void make_file();
+  void wipe(const RingPlace& ring);
   void write_header(uint64_t epoch);
   MemoryHeader* header() { return reinterpret_cast<MemoryHeader*>(base_); }
   RingIndices* indices(const RingPlace& place) const {

@@ -342,6 +342,11 @@ uint32_t Server::poll(uint32_t commands_max) {
   return delivered;
 }
 
+const PeerCredentials* Server::peer(ConnectionId id) const {
+  const auto found = impl_->connections.find(id);
+  return found != impl_->connections.end() ? &found->second->peer() : nullptr;
+}
+
 bool Server::complete(ConnectionId id, const Completion& completion) {
   const auto found = impl_->connections.find(id);
   if (found == impl_->connections.end()) return false;

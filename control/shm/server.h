@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "control/shm/layout.h"
+#include "control/shm/listener.h"
 
 namespace gmesp::shm {
 
@@ -64,6 +65,8 @@ class Server {
   /// Accepts, reaps, and delivers at most `commands_max` commands. Returns how many were delivered.
   uint32_t poll(uint32_t commands_max = 1024);
 
+  /// Whose process the connection is, as the kernel saw it at connect; null if it is gone.
+  const PeerCredentials* peer(ConnectionId connection) const;
   /// Answers a command. False if the connection is gone (the answer is dropped).
   bool complete(ConnectionId connection, const Completion& completion);
   /// To every connection that asked for events; counted as lost per connection when its ring is

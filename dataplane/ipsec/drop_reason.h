@@ -10,6 +10,37 @@
 namespace gmesp::ipsec {
 
 // clang-format off
+#define GMESP_SCREEN_DROP_REASONS(row) \
+  /* access side, floods and overload */                                                                               \
+  row(kClearOverload,          "clear_overload",           "TS 33.203 7.1",     "clear packet shed: the worker is overloaded and protected traffic goes first") \
+  row(kFragmentSourceRate,     "fragment_source_rate",     "RFC 2406 3.4.1",    "fragment beyond the configured rate of its source") \
+  row(kFragmentRate,           "fragment_rate",            "RFC 2406 3.4.1",    "fragment beyond the configured rate of all sources") \
+  row(kEspSourceShed,          "esp_source_shed",          "RFC 2406 3.4",      "the worker is overloaded and the ESP of this source failed too often") \
+  /* access side, SIP in clear */                                                                                      \
+  row(kSipSourceRate,          "sip_source_rate",          "TS 33.203 7.1",     "clear SIP beyond the configured rate of its source") \
+  row(kSipRate,                "sip_rate",                 "TS 33.203 7.1",     "clear SIP beyond the configured rate of all sources") \
+  row(kConnectionSourceRate,   "connection_source_rate",   "RFC 4987",          "new TCP connection to a clear SIP port beyond the rate of its source") \
+  row(kConnectionRate,         "connection_rate",          "RFC 4987",          "new TCP connection to a clear SIP port beyond the rate of all sources") \
+  row(kSipMethodNotAllowed,    "sip_method_not_allowed",   "TS 33.203 7.1",     "a request that may not come in clear")         \
+  row(kSipResponseNotAllowed,  "sip_response_not_allowed", "TS 33.203 7.1",     "a response that may not come in clear")        \
+  row(kSipMalformed,           "sip_malformed",            "RFC 3261 7",        "SIP that readers may read differently")        \
+  row(kSipHeaderFieldsTooMany, "sip_header_fields_too_many", "gmesp",           "more header fields than the screen reads")     \
+  row(kSipCutDatagram,         "sip_cut_datagram",         "RFC 3261 18.3",     "the datagram ends inside the head of its message") \
+  row(kSipCutStreamRefused,    "sip_cut_stream_refused",   "RFC 3261 18.3",     "the first message of a connection cannot be judged in one segment, and the operator passes none such") \
+  row(kSipNotSip,              "sip_not_sip",              "TS 33.203 7.1",     "neither SIP nor a keep-alive on a clear SIP port") \
+  row(kSipKeepAliveRefused,    "sip_keep_alive_refused",   "RFC 5626 3.5.1",    "line ends alone, which the operator does not pass") \
+  row(kSipStunRefused,         "sip_stun_refused",         "RFC 5626 3.5.2",    "STUN on a SIP port, which the operator does not pass") \
+  row(kSipConnectionRefused,   "sip_connection_refused",   "TS 33.203 7.1",     "later segment of a connection whose first message was refused") \
+  row(kSipRule,                "sip_rule",                 "gmesp",             "a rule of the screen drops this clear message") \
+  row(kSipRuleProtected,       "sip_rule_protected",       "gmesp",             "a rule of the screen drops this decrypted message")
+
+#define GMESP_OWN_DROP_REASONS(row) \
+  /* gmespd itself */                                                                                                  \
+  row(kHandoffFull,            "handoff_full",             "gmesp",             "the owning worker's queue is full")            \
+  row(kTransmitFull,           "transmit_full",            "gmesp",             "the port did not take the packet")             \
+  row(kNoBuffer,               "no_buffer",                "gmesp",             "no packet buffer is free")                     \
+  row(kShutDown,               "shut_down",                "gmesp",             "gmespd is stopping")
+
 #define GMESP_DROP_REASONS(row)                                                                                        \
   /* frames and IP headers */                                                                                          \
   row(kFrameTooShort,          "frame_too_short",          "IEEE 802.3",        "frame ends inside its Ethernet or VLAN header") \
@@ -39,6 +70,7 @@ namespace gmesp::ipsec {
   row(kIcmpErrorRefused,       "icmp_error_refused",       "RFC 4301 6",        "unauthenticated ICMP error about protected traffic") \
   row(kPathMtuIgnored,         "path_mtu_ignored",         "RFC 4301 8.2",      "too-big message that matches no SA or is implausible") \
   row(kPathMtuTaken,           "path_mtu_taken",           "RFC 4301 8.2",      "too-big message handed to the path MTU table") \
+  GMESP_SCREEN_DROP_REASONS(row) \
   /* ESP in */                                                                                                         \
   row(kEspTooShort,            "esp_too_short",            "RFC 2406 2",        "too short for an ESP header, IV, trailer and ICV") \
   row(kEspNotBlockAligned,     "esp_not_block_aligned",    "RFC 2406 2.4",      "ciphered bytes are not whole blocks")          \
@@ -68,11 +100,7 @@ namespace gmesp::ipsec {
   row(kSequenceExhausted,      "sequence_exhausted",       "RFC 2406 3.3.3",    "sequence numbers of the SA are used up")       \
   row(kTooBigForPath,          "too_big_for_path",         "RFC 2401 6.1",      "does not fit the path MTU and must not be fragmented; the sender was told") \
   row(kNoRoomInBuffer,         "no_room_in_buffer",        "RFC 2406 3.3",      "the packet buffer has no room for the ESP overhead") \
-  /* gmespd itself */                                                                                                  \
-  row(kHandoffFull,            "handoff_full",             "gmesp",             "the owning worker's queue is full")            \
-  row(kTransmitFull,           "transmit_full",            "gmesp",             "the port did not take the packet")             \
-  row(kNoBuffer,               "no_buffer",                "gmesp",             "no packet buffer is free")                     \
-  row(kShutDown,               "shut_down",                "gmesp",             "gmespd is stopping")
+  GMESP_OWN_DROP_REASONS(row)
 // clang-format on
 
 enum class DropReason : uint8_t {

@@ -12,6 +12,10 @@ namespace {
 constexpr uint32_t kAccessContext = 0;
 constexpr uint32_t kHostContext = 1;
 
+/// Overloaded: one clear packet of so many received still passes, so that new users are not shut
+/// out altogether.
+constexpr uint32_t kReceivedPerClear = 16;
+
 constexpr uint32_t kIpv4DontFragment = 0x4000;
 constexpr uint32_t kTcpHeaderBytes = 20;
 
@@ -24,6 +28,17 @@ ReassemblerOptions trusted(ReassemblerOptions options) {
 
 uint32_t l3_header_bytes(const Layers& layers) {
   return layers.l4_offset - layers.l3_offset;
+}
+
+/// ARP and Neighbor Discovery (RFC 4861 7.1: hop limit 255, so from the link itself): without them
+/// nothing protected finds its way either.
+bool is_of_link(const Packet& packet) {
+  const Layers& layers = packet.layers;
+  if (!layers.is_ip) return true;
+  if (layers.is_ipv4 || layers.protocol != kProtocolIcmpv6 || packet.l4_bytes() == 0) return false;
+  constexpr uint32_t kHopLimitAt = 7;
+  const uint8_t type = *packet.at(layers.l4_offset);
+  return packet.at(layers.l3_offset)[kHopLimitAt] == 255 && type >= 133 && type <= 137;
 }
 
 bool may_not_be_cut(const Packet& packet) {
@@ -45,6 +60,9 @@ Pipeline::Pipeline(const PipelineOptions& options, SaDatabase& database, PacketI
       clear_bucket_(options.clear_packets_per_second, options.clear_packets_per_second / 10 + 1),
       icmp_in_bucket_(options.icmp_errors_per_second, options.icmp_errors_per_second / 10 + 1),
       icmp_out_bucket_(options.icmp_errors_per_second, options.icmp_errors_per_second / 10 + 1),
+      fragment_bucket_(options.fragments_per_second, options.fragments_per_second / 10 + 1),
+      fragment_sources_(options.fragments_per_source),
+      failing_sources_(options.esp_failures_per_source),
       audit_buckets_(kDropReasonCount + 1,
                      TokenBucket(options.audit_events_per_second, options.audit_events_per_second)),
       audit_suppressed_(kDropReasonCount + 1, 0) {}
@@ -54,13 +72,16 @@ Pipeline::~Pipeline() = default;
 void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_host,
                        uint64_t now_ms) {
   now_ms_ = now_ms;
-  pending_count_ = working_count_ = joined_count_ = unproven_count_ = 0;
+  pending_count_ = working_count_ = joined_count_ = unproven_count_ = clear_count_ = 0;
+  clear_room_ = static_cast<uint32_t>(from_access.size() / kReceivedPerClear);
+  if (options_.screen != nullptr) options_.screen->begin_burst(now_ms);
   counters_.add(Statistic::kAccessPackets, from_access.size());
   counters_.add(Statistic::kHostPackets, from_host.size());
   for (Packet& packet : from_access) admit(packet, Side::kAccess);
   for (Packet& packet : from_host) admit(packet, Side::kHost);
   look_up();
   finish();
+  pass_deferred_clear();
   flush(Side::kAccess);
   flush(Side::kHost);
   release_unproven_owners();
@@ -116,6 +137,19 @@ void Pipeline::admit(Packet& packet, Side side) {
   }
 }
 
+/// What a flood of fragments may cost. First the source's own share, so that one source does not
+/// use up that of all.
+bool Pipeline::take_fragment(Packet& packet) {
+  DropReason reason = DropReason::kNone;
+  if (!fragment_sources_.take(packet.layers.source, now_ms_))
+    reason = DropReason::kFragmentSourceRate;
+  else if (options_.fragments_per_second != 0 && !fragment_bucket_.take(now_ms_))
+    reason = DropReason::kFragmentRate;
+  if (reason == DropReason::kNone) return true;
+  drop(packet, Side::kAccess, reason);
+  return false;
+}
+
 void Pipeline::admit_fragment(Packet& packet, Side side) {
   if (options_.workers > 1) {
     const Layers& layers = packet.layers;
@@ -129,6 +163,7 @@ void Pipeline::admit_fragment(Packet& packet, Side side) {
       return counters_.add(Statistic::kHandedOff);
     }
   }
+  if (side == Side::kAccess && !take_fragment(packet)) return;
   Packet* whole = side == Side::kAccess ? join(packet, side, access_fragments_, kAccessContext)
                                         : join(packet, side, trusted_fragments_, kHostContext);
   if (whole != nullptr) admit(*whole, side);
@@ -170,10 +205,68 @@ void Pipeline::admit_clear(Packet& packet, Side side) {
     counters_.add(Statistic::kClearOutPackets);
     return send(packet, Side::kAccess, options_.access_mtu_bytes);
   }
+  clear_[clear_count_++] = &packet;
+}
+
+void Pipeline::pass_deferred_clear() {
+  for (uint32_t i = 0; i < clear_count_; ++i) pass_clear(*clear_[i]);
+}
+
+void Pipeline::pass_clear(Packet& packet) {
+  constexpr Side side = Side::kAccess;
+  if (is_overloaded_ && !is_of_link(packet)) {
+    if (clear_room_ == 0) return drop(packet, side, DropReason::kClearOverload);
+    --clear_room_;
+  }
   if (options_.clear_packets_per_second != 0 && !clear_bucket_.take(now_ms_))
     return drop(packet, side, DropReason::kClearRateLimited);
+  if (!passes_screen(packet, side, kNoSa)) return;
   counters_.add(Statistic::kClearInPackets);
   send(packet, Side::kHost, options_.host_mtu_bytes);
+}
+
+/// False: the packet is dropped, and answered if the screen says so.
+bool Pipeline::passes_screen(const Packet& packet, Side from, SaIndex sa) {
+  const Layers& layers = packet.layers;
+  if (options_.screen == nullptr || !layers.is_ip) return true;
+  if (layers.protocol != kProtocolUdp && layers.protocol != kProtocolTcp) return true;
+  const ScreenVerdict verdict =
+      sa == kNoSa ? options_.screen->on_clear(packet) : options_.screen->on_protected(packet);
+  if (verdict.is_event) tell_rule(packet, verdict.rule, sa);
+  if (verdict.action == ScreenVerdict::Action::kPass) {
+    if (verdict.counted) counters_.add(*verdict.counted);
+    return true;
+  }
+  if (verdict.action == ScreenVerdict::Action::kReply) answer(packet, verdict.status);
+  drop_for_sa(packet, from, verdict.reason, sa);
+  return false;
+}
+
+void Pipeline::answer(const Packet& packet, uint16_t status) {
+  Packet reply{};
+  if (!io_.allocate(kHeadroomBytes + packet.length, reply))
+    return counters_.add(Statistic::kSipRepliesLeftOut);
+  if (!options_.screen->write_reply(packet, status, kHeadroomBytes, reply) ||
+      reply.length - packet.layers.l3_offset > options_.access_mtu_bytes) {
+    io_.release(reply.owner);
+    return counters_.add(Statistic::kSipRepliesLeftOut);
+  }
+  counters_.add(Statistic::kSipReplies);
+  put(Side::kAccess, {reply.owner, reply.data, reply.length});
+}
+
+/// Rules that want an event share one rate.
+void Pipeline::tell_rule(const Packet& packet, uint32_t rule, SaIndex sa) {
+  constexpr auto kRow = static_cast<uint32_t>(DropReason::kNone);
+  if (!audit_buckets_[kRow].take(now_ms_)) {
+    ++audit_suppressed_[kRow];
+    return counters_.add(Statistic::kAuditSuppressed);
+  }
+  Notice notice = notice_about(packet, shm::EventKind::kSipRule, sa);
+  notice.value = rule;
+  notice.suppressed = audit_suppressed_[kRow];
+  audit_suppressed_[kRow] = 0;
+  notices_.push(notice);
 }
 
 /// The control thread matches it to an SA; the worker only passes on what it was told, at a bounded
@@ -245,7 +338,13 @@ void Pipeline::start_inbound(const Pending& pending) {
   Packet& packet = *pending.packet;
   const uint32_t spi = load_be32(packet.at(pending.verdict.esp_offset));
   const SaIndex sa = database_.find_inbound(pending.hash, spi, packet.layers.destination);
-  if (sa == kNoSa) return drop(packet, Side::kAccess, DropReason::kUnknownSpi);
+  if (sa == kNoSa) {
+    failing_sources_.take(packet.layers.source, now_ms_);
+    return drop(packet, Side::kAccess, DropReason::kUnknownSpi);
+  }
+  // Not before we must: whoever sends under a user's address would silence that user.
+  if (is_overloaded_ && failing_sources_.is_used_up(packet.layers.source, now_ms_))
+    return drop_for_sa(packet, Side::kAccess, DropReason::kEspSourceShed, sa);
   if (!own(packet, Side::kAccess, sa)) return;
   Working& working = working_[working_count_];
   working = {&packet, {}, sa, Side::kAccess, 0, 0};

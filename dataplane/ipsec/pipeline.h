@@ -24,6 +24,8 @@
 #include "dataplane/ipsec/notice.h"
 #include "dataplane/ipsec/reassembler.h"
 #include "dataplane/ipsec/sa_database.h"
+#include "dataplane/ipsec/screen.h"
+#include "dataplane/ipsec/source_limiter.h"
 #include "dataplane/ipsec/statistics.h"
 #include "dataplane/ipsec/token_bucket.h"
 
@@ -65,6 +67,12 @@ struct PipelineOptions {
   uint64_t clear_packets_per_second = 0;  ///< 0: no limit
   uint64_t icmp_errors_per_second = 1000;
   uint64_t audit_events_per_second = 100;  ///< per reason
+  /// 0: no limit. Per source: an IPv4 address or an IPv6 /64.
+  uint64_t fragments_per_second = 0;
+  uint64_t fragments_per_source = 0;  ///< a second
+  /// Unknown SPIs and wrong ICVs a second; a source with more is shed while we are overloaded.
+  uint64_t esp_failures_per_source = 0;
+  Screen* screen = nullptr;  ///< null: none; this worker's, outlives the pipeline
   ReassemblerOptions reassembly;
   InboundOptions inbound;
   OutboundOptions outbound;
@@ -83,6 +91,10 @@ class Pipeline {
   ~Pipeline();
 
   void process(std::span<Packet> from_access, std::span<Packet> from_host, uint64_t now_ms);
+
+  /// More comes in than this worker can take: from now on protected traffic and the host's goes
+  /// first, and most of the clear traffic from the network is shed.
+  void set_overloaded(bool is_overloaded) { is_overloaded_ = is_overloaded; }
 
   /// Forgets overdue fragments, and keys that the engine still holds; call now and then also when
   /// idle.
@@ -121,7 +133,13 @@ class Pipeline {
   void admit(Packet& packet, Side side);
   void admit_fragment(Packet& packet, Side side);
   Packet* join(Packet& packet, Side side, Reassembler& reassembler, uint32_t context);
+  bool take_fragment(Packet& packet);
   void admit_clear(Packet& packet, Side side);
+  void pass_deferred_clear();
+  void pass_clear(Packet& packet);
+  bool passes_screen(const Packet& packet, Side from, SaIndex sa);
+  void answer(const Packet& packet, uint16_t status);
+  void tell_rule(const Packet& packet, uint32_t rule, SaIndex sa);
   void take_path_mtu(Packet& packet, const IcmpQuote& quote);
   void look_up();
   bool own(Packet& packet, Side side, SaIndex sa);
@@ -160,8 +178,12 @@ class Pipeline {
   /// silence our own.
   TokenBucket icmp_in_bucket_;
   TokenBucket icmp_out_bucket_;
+  TokenBucket fragment_bucket_;
+  SourceLimiter fragment_sources_;
+  SourceLimiter failing_sources_;
   std::vector<TokenBucket> audit_buckets_;
   std::vector<uint32_t> audit_suppressed_;
+  bool is_overloaded_ = false;
   uint64_t now_ms_ = 0;
   uint16_t ip_identification_ = 0;
   uint32_t fragment_identification_ = 0;
@@ -174,6 +196,10 @@ class Pipeline {
   /// Joined datagrams of this call. A packet completes at most two: as it came, and deciphered.
   std::array<Packet, 2 * kPacketsMax> joined_;
   uint32_t joined_count_ = 0;
+  /// Clear packets from the network wait until the protected ones of their burst are done.
+  std::array<Packet*, kPacketsMax> clear_;
+  uint32_t clear_count_ = 0;
+  uint32_t clear_room_ = 0;  ///< overloaded: clear packets of this call that may still pass
   std::array<SaIndex, kPacketsMax> unproven_;
   uint32_t unproven_count_ = 0;
   Outbox outbox_[2];

@@ -53,6 +53,8 @@ void Pipeline::finish_inbound_item(Working& working, const crypto::CryptoJob& jo
   const DropReason reason =
       finish_inbound(database_, working.inbound, job, now_ms_, options_.inbound, news);
   report(news, working);
+  if (reason == DropReason::kIcvWrong)
+    failing_sources_.take(working.packet->layers.source, now_ms_);
   if (reason != DropReason::kNone)
     return drop_for_sa(*working.packet, Side::kAccess, reason, working.sa,
                        working.inbound.sequence);
@@ -72,6 +74,7 @@ void Pipeline::join_inner(Packet& packet, SaIndex sa) {
 }
 
 void Pipeline::deliver_inbound(Packet& packet, SaIndex sa) {
+  if (!passes_screen(packet, Side::kAccess, sa)) return;
   const Layers& layers = packet.layers;
   counters_.add(Statistic::kEspInPackets);
   counters_.add(Statistic::kEspInBytes, layers.l3_bytes);

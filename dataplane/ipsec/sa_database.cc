@@ -28,7 +28,8 @@ SaMemoryOptions memory_options(const SaDatabaseOptions& options) {
                              std::to_string(Options::kWindowPacketsStep) + " from " +
                              std::to_string(Options::kWindowPacketsMin) + " to " +
                              std::to_string(Options::kWindowPacketsMax));
-  return {options.memory_path, options.capacity_sets, options.window_packets, options.restore};
+  return {options.memory_path, options.capacity_sets, options.window_packets, options.restore,
+          options.keep_raw_keys};
 }
 
 std::string id_text(uint64_t set_id) {
@@ -156,6 +157,8 @@ void SaDatabase::write_set(SetIndex set, const shm::SaSetRecord& record, uint64_
     identity.outer_ue_port.store(record.outer_ue_port, std::memory_order_relaxed);
     identity.outer_is_inner = state.outer_ue == identity.ue && state.outer_local == identity.local;
   }
+  if (RawIntegrityKey* raw = memory_.raw_integrity_key(set))
+    std::copy_n(record.integrity_key, record.integrity_key_bytes, raw->bytes.begin());
   state.seal = seal_of(memory_, set);
 }
 
@@ -196,6 +199,7 @@ void SaDatabase::reclaim(SetIndex set) {
 
 void SaDatabase::wipe_set(SetIndex set) {
   crypto::wipe(memory_.keys(set));
+  if (RawIntegrityKey* raw = memory_.raw_integrity_key(set)) crypto::wipe(raw->bytes);
   for (const SaRole role : kRoles) {
     const SaIndex sa = sa_of(set, role);
     if (is_inbound(role))

@@ -43,7 +43,8 @@ struct SaDatabaseOptions {
   uint32_t window_packets = 128;     ///< replay window: 32..4096, multiple of 32
   std::string memory_path;           ///< file on hugetlbfs or tmpfs; empty: anonymous memory
   PortSet protected_ports;
-  bool restore = false;  ///< take over the sets that a dead process left in memory_path
+  bool keep_raw_keys = false;  ///< for keys_of()
+  bool restore = false;        ///< take over the sets that a dead process left in memory_path
   uint64_t now_ms = 0;  ///< CLOCK_BOOTTIME of the start, for `restore`: older sets are not restored
 };
 
@@ -82,6 +83,9 @@ class SaDatabase {
   /// Forgets a path MTU whose time has come.
   void clear_path_mtu(uint64_t set_id, uint64_t now_ms);
   shm::Status view(uint64_t set_id, shm::SetView& view) const;
+  /// The live set as it could be installed again, with its raw keys: `record` is wiped by the
+  /// caller. kKeyExportOff without SaDatabaseOptions::keep_raw_keys.
+  shm::Status keys_of(uint64_t set_id, shm::SaSetRecord& record) const;
   /// First live set at or after table index `from`; kEnd if there is none. `next` is the index to
   /// go on from.
   shm::Status next(uint64_t from, shm::SetView& view, uint64_t& next) const;

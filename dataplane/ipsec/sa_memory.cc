@@ -33,10 +33,11 @@ struct Sections {
   uint64_t hot;
   uint64_t keys;
   uint64_t windows;
+  uint64_t raw_keys;
   uint64_t end;
 };
 
-constexpr Sections sections(uint64_t sets, uint32_t window_packets) {
+constexpr Sections sections(uint64_t sets, uint32_t window_packets, bool keep_raw_keys) {
   const bool has_windows = window_packets > kInlineWindowPackets;
   constexpr uint64_t kInboundPerSet = 2;
   Sections at{};
@@ -44,9 +45,10 @@ constexpr Sections sections(uint64_t sets, uint32_t window_packets) {
   at.hot = at.states + sets * sizeof(SetState);
   at.keys = at.hot + sets * kSasPerSet * sizeof(SaHot);
   at.windows = at.keys + sets * sizeof(crypto::SaKeys);
-  at.end = at.windows;
+  at.raw_keys = at.windows;
   if (has_windows)
-    at.end += sets * kInboundPerSet * window_words(window_packets) * sizeof(uint64_t);
+    at.raw_keys += sets * kInboundPerSet * window_words(window_packets) * sizeof(uint64_t);
+  at.end = at.raw_keys + (keep_raw_keys ? sets * sizeof(RawIntegrityKey) : 0);
   return at;
 }
 
@@ -72,6 +74,7 @@ constexpr uint64_t layout_hash() {
       sizeof(crypto::SaKeys),
       offsetof(crypto::SaKeys, hmac_inner),
       offsetof(crypto::SaKeys, cipher_key),
+      sizeof(RawIntegrityKey),
   };
   uint64_t hash = 0xcbf29ce484222325;
   for (const uint64_t number : numbers) hash = (hash ^ number) * 0x100000001b3;
@@ -96,12 +99,13 @@ SaMemory::SaMemory(const SaMemoryOptions& options)
     : path_(options.path),
       capacity_sets_(options.capacity_sets),
       window_packets_(options.window_packets),
+      keep_raw_keys_(options.keep_raw_keys),
       page_bytes_(static_cast<uint64_t>(sysconf(_SC_PAGESIZE))),
       may_adopt_(options.adopt),
       exceptions_at_start_(std::uncaught_exceptions()) {
   try {
     if (!path_.empty()) open_file();
-    bytes_ = round_up(sections(capacity_sets_, window_packets_).end, page_bytes_);
+    bytes_ = round_up(sections(capacity_sets_, window_packets_, keep_raw_keys_).end, page_bytes_);
     if (!path_.empty()) {
       settle_old_file();
       reserve_file();
@@ -168,6 +172,8 @@ std::string SaMemory::misfit(const SaMemoryHeader& header, const struct stat& st
     return differs("capacity_sets", header.capacity_sets, capacity_sets_);
   if (header.window_packets != window_packets_)
     return differs("replay window", header.window_packets, window_packets_);
+  if (header.keeps_raw_keys != (keep_raw_keys_ ? 1u : 0u))
+    return differs("key_export", header.keeps_raw_keys, keep_raw_keys_ ? 1 : 0);
   if (header.bytes != bytes_) return differs("size", header.bytes, bytes_);
   const auto file_bytes = static_cast<uint64_t>(status.st_size);
   if (file_bytes != bytes_) return differs("file size", file_bytes, bytes_);
@@ -219,13 +225,14 @@ void SaMemory::map() {
   if (memory == MAP_FAILED)
     throw std::runtime_error("SA memory " + path_ + ": cannot map " + std::to_string(bytes_) +
                              " bytes: " + std::strerror(errno));
-  const Sections at = sections(capacity_sets_, window_packets_);
+  const Sections at = sections(capacity_sets_, window_packets_, keep_raw_keys_);
   auto* base = static_cast<std::byte*>(memory);
   header_ = static_cast<SaMemoryHeader*>(memory);
   states_ = reinterpret_cast<SetState*>(base + at.states);
   hot_ = reinterpret_cast<SaHot*>(base + at.hot);
   keys_ = reinterpret_cast<crypto::SaKeys*>(base + at.keys);
-  if (at.end != at.windows) windows_ = reinterpret_cast<uint64_t*>(base + at.windows);
+  if (at.raw_keys != at.windows) windows_ = reinterpret_cast<uint64_t*>(base + at.windows);
+  if (keep_raw_keys_) raw_keys_ = reinterpret_cast<RawIntegrityKey*>(base + at.raw_keys);
 }
 
 /// Keys stay out of core dumps, and out of swap where the limits allow.
@@ -257,6 +264,7 @@ void SaMemory::write_header() {
   header_->capacity_sets = capacity_sets_;
   header_->window_packets = window_packets_;
   header_->bytes = bytes_;
+  header_->keeps_raw_keys = keep_raw_keys_ ? 1 : 0;
   header_->magic = SaMemoryHeader::kMagic;
 }
 

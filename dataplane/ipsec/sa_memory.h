@@ -2,7 +2,9 @@
 // anonymous memory.
 //
 // Shape: a header, then one section each of SetState, SaHot (four per set), crypto::SaKeys and, if
-// the replay window is larger than what stands in SaHot, window words (two inbound SAs per set).
+// the replay window is larger than what stands in SaHot, window words (two inbound SAs per set);
+// last, if raw keys are to be kept for export, one RawIntegrityKey per set (HMAC states do not give
+// it back; the cipher key stands in crypto::SaKeys as given).
 // Indices and offsets only, no pointers.
 // A file that a dead process left is adopted if that is asked for and its header fits: records are
 // then as they were, and SaDatabase judges each set. Else it is wiped and made anew, so that
@@ -31,8 +33,15 @@ struct SaMemoryOptions {
   std::string path;  ///< empty: anonymous memory
   uint32_t capacity_sets;
   uint32_t window_packets;
-  bool adopt = false;  ///< what a dead process left in `path`, if it fits
+  bool adopt = false;          ///< what a dead process left in `path`, if it fits
+  bool keep_raw_keys = false;  ///< integrity keys as given, beside their HMAC states
 };
+
+/// As the record gave it, zeros behind it.
+struct RawIntegrityKey {
+  std::array<uint8_t, 32> bytes;
+};
+static_assert(sizeof(RawIntegrityKey::bytes) == sizeof(shm::SaSetRecord::integrity_key));
 
 /// Text and zeros.
 using BootId = std::array<char, 40>;
@@ -50,9 +59,9 @@ struct SaMemoryHeader {
                          ///< another boot mean nothing
   uint32_t capacity_sets;
   uint32_t window_packets;
-  uint64_t bytes;       ///< of the whole mapping
-  uint32_t generation;  ///< of the newest set
-  uint32_t reserved;
+  uint64_t bytes;           ///< of the whole mapping
+  uint32_t generation;      ///< of the newest set
+  uint32_t keeps_raw_keys;  ///< 1: the mapping has a RawIntegrityKey per set
 };
 
 class SaMemory {
@@ -70,6 +79,12 @@ class SaMemory {
     if (windows_ == nullptr) return hot_[sa].progress.window.data();
     const uint64_t row = uint64_t{set_of(sa)} * 2 + (role_of(sa) == shm::SaRole::kInUsPc ? 1 : 0);
     return windows_ + row * window_words(window_packets_);
+  }
+
+  bool keeps_raw_keys() const { return keep_raw_keys_; }
+  /// Null unless raw keys are kept.
+  RawIntegrityKey* raw_integrity_key(SetIndex set) const {
+    return raw_keys_ != nullptr ? &raw_keys_[set] : nullptr;
   }
 
   const SaMemoryHeader& header() const { return *header_; }
@@ -99,6 +114,7 @@ class SaMemory {
   const std::string path_;
   const uint32_t capacity_sets_;
   const uint32_t window_packets_;
+  const bool keep_raw_keys_;
   int file_ = -1;  ///< open and locked, or -1
   uint64_t page_bytes_;
   bool is_hugetlbfs_ = false;
@@ -111,7 +127,8 @@ class SaMemory {
   SetState* states_ = nullptr;
   SaHot* hot_ = nullptr;
   crypto::SaKeys* keys_ = nullptr;
-  uint64_t* windows_ = nullptr;  ///< null if windows stand in SaHot
+  uint64_t* windows_ = nullptr;          ///< null if windows stand in SaHot
+  RawIntegrityKey* raw_keys_ = nullptr;  ///< null if they are not kept
   std::string lock_failure_;
   const int exceptions_at_start_;
 };

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "dataplane/ipsec/sa_database.h"
+#include "dataplane/ipsec/sa_record.h"
 
 namespace gmesp::ipsec {
 
@@ -95,6 +96,22 @@ uint64_t SaDatabase::live_set_id(SetIndex set, uint64_t& cookie) const {
 Status SaDatabase::view(uint64_t set_id, shm::SetView& view) const {
   if (live_state(set_id) == nullptr) return Status::kNotFound;
   fill_view(static_cast<SetIndex>(set_id), view);
+  return Status::kOk;
+}
+
+Status SaDatabase::keys_of(uint64_t set_id, shm::SaSetRecord& record) const {
+  if (!memory_.keeps_raw_keys()) return Status::kKeyExportOff;
+  if (live_state(set_id) == nullptr) return Status::kNotFound;
+  const auto set = static_cast<SetIndex>(set_id);
+  shm::SetView view;
+  fill_view(set, view);
+  record = view.record;
+  const crypto::Suite suite = suite_of(record);
+  record.integrity_key_bytes = static_cast<uint8_t>(crypto::info(suite.integrity).key_bytes);
+  record.cipher_key_bytes = static_cast<uint8_t>(crypto::info(suite.cipher).key_bytes);
+  std::copy_n(memory_.raw_integrity_key(set)->bytes.begin(), record.integrity_key_bytes,
+              record.integrity_key);
+  std::copy_n(memory_.keys(set).cipher_key.begin(), record.cipher_key_bytes, record.cipher_key);
   return Status::kOk;
 }
 

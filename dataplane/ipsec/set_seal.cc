@@ -42,7 +42,10 @@ void add_identity(Seal& seal, const SaIdentity& identity) {
   seal.add_bytes(identity.outer_is_inner);
 }
 
-void add_keys(Seal& seal, const crypto::SaKeys& keys) {
+/// Of whole words.
+template <class Keys>
+void add_keys(Seal& seal, const Keys& keys) {
+  static_assert(sizeof keys % sizeof(uint64_t) == 0);
   const auto* bytes = reinterpret_cast<const uint8_t*>(&keys);
   for (size_t at = 0; at < sizeof keys; at += sizeof(uint64_t)) {
     uint64_t word;
@@ -64,6 +67,7 @@ uint64_t seal_of(const SaMemory& memory, SetIndex set) {
   for (SaIndex sa = set * kSasPerSet; sa < (set + 1) * kSasPerSet; ++sa)
     add_identity(seal, memory.hot(sa).identity);
   add_keys(seal, memory.keys(set));
+  if (const RawIntegrityKey* raw = memory.raw_integrity_key(set)) add_keys(seal, *raw);
   return seal.value();
 }
 

@@ -34,6 +34,18 @@ namespace gmesp::ipsec {
   row(kUdpOnTcpSa,          "udp_on_tcp_sa",        "packets", "UDP on SA-b or SA-c, passed (TS 33.203 7.1)") \
   row(kOuterSourceChanged,  "outer_source_changed", "packets", "tunnel packets whose outer source is not the set's address") \
   row(kAuditSuppressed,     "audit_suppressed",     "events",  "audit events left out by the rate limit")    \
+  row(kSipMethodAllowed,    "sip_method_allowed",   "packets", "clear: a REGISTER, or another method that the operator allows") \
+  row(kSipEmergency,        "sip_emergency",        "packets", "clear: Request-URI or Route names an emergency service") \
+  row(kSipEmergencyDialog,  "sip_emergency_dialog", "packets", "clear: message inside an emergency call")   \
+  row(kSipResponseAllowed,  "sip_response_allowed", "packets", "clear: an error response, or another class that the operator allows") \
+  row(kSipKeepAlive,        "sip_keep_alive",       "packets", "clear: line ends alone on a SIP port")      \
+  row(kSipStun,             "sip_stun",             "packets", "clear: STUN on a SIP port")                 \
+  row(kSipCutStream,        "sip_cut_stream",       "packets", "clear: first segment of a connection that ends inside the head of its message, passed") \
+  row(kSipConnections,      "sip_connections",      "packets", "clear: SYN of a new connection to a SIP port") \
+  row(kSipLaterSegments,    "sip_later_segments",   "packets", "clear: segments behind the first message of a connection") \
+  row(kSipUnknownSegments,  "sip_unknown_segments", "packets", "clear: segments of connections whose beginning was not seen, or is forgotten") \
+  row(kSipReplies,          "sip_replies",          "packets", "answers sent to refused requests")           \
+  row(kSipRepliesLeftOut,   "sip_replies_left_out", "packets", "refused requests without an answer: rate, or none that fits") \
   row(kEngineCalls,         "engine_calls",         "calls",   "batches given to the crypto engine")         \
   row(kEngineJobs,          "engine_jobs",          "packets", "packets given to the crypto engine")
 // clang-format on

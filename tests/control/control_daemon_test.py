@@ -416,8 +416,8 @@ def test_a_wrong_configuration_names_file_line_and_key():
         assert subprocess.run([GMESP_CONTROL, "--check-config", "-c", str(file)], check=False).returncode == 0
 
 
-def main():
-    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
+def main(functions):
+    tests = [(name, test) for name, test in functions.items() if name.startswith("test_")]
     failed = []
     for name, test in tests:
         try:
@@ -433,4 +433,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(globals()))

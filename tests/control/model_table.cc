@@ -153,6 +153,10 @@ Status ModelTable::query(const shm::Command& command, Completion& answer) const 
     const auto at = sets_.find(static_cast<uint32_t>(argument.set_id));
     if (at == sets_.end() || id_of(at->first) != argument.set_id) return Status::kNotFound;
     fill_view(at->first, at->second, answer.body.set);
+  } else if (kind == CommandKind::kGetKeys) {
+    const auto at = sets_.find(static_cast<uint32_t>(argument.set_id));
+    if (at == sets_.end() || id_of(at->first) != argument.set_id) return Status::kNotFound;
+    answer.body.keys = at->second;
   } else if (kind == CommandKind::kNextSet) {
     if (argument.value > UINT32_MAX) return Status::kEnd;
     const auto at = sets_.lower_bound(row);

@@ -25,6 +25,7 @@ CONFIG = """
 name = "{name}"
 [control]
 socket = "{folder}/gmespd.sock"
+{control}
 [[pair]]
 access = "net_null0,no-rx=1"
 host = "net_null1,no-rx=1"
@@ -35,6 +36,7 @@ packet_buffers = 8192
 capacity_sets = {capacity}
 memory_path = "{folder}/sa"
 restore = {restore}
+{sa}
 [log]
 audit = "{folder}/audit.log"
 {more}
@@ -42,11 +44,11 @@ audit = "{folder}/audit.log"
 
 
 class Daemon:
-    def __init__(self, folder, more="", capacity=1000, pair=None, restore=True):
+    def __init__(self, folder, more="", capacity=1000, pair=None, restore=True, control="", sa=""):
         self.folder = Path(folder)
         self.config = self.folder / "gmespd.toml"
         text = CONFIG.format(name=f"gmesp-test-{os.getpid()}", folder=folder, capacity=capacity, more=more,
-                             restore=str(restore).lower())
+                             restore=str(restore).lower(), control=control, sa=sa)
         if pair:
             text = text.replace('access = "net_null0,no-rx=1"\nhost = "net_null1,no-rx=1"', pair)
         self.config.write_text(text, encoding="utf-8")
@@ -315,8 +317,9 @@ def test_algorithms_are_withdrawn_at_run_time():
         assert len(live_sets(running)) == 2
 
 
-def main():
-    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
+def main(scope):
+    """Runs the tests of a module, given by its globals(); returns the exit status."""
+    tests = [(name, test) for name, test in scope.items() if name.startswith("test_")]
     failed = []
     for name, test in tests:
         try:
@@ -332,4 +335,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(globals()))

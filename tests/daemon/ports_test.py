@@ -38,7 +38,7 @@ require_namespaces()
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "interop"))
 import lab  # noqa: E402
-from real_ports import Gmespd, make_access_wire, running, wires  # noqa: E402
+from real_ports import Gmespd, joined_by_testpmd, make_access_wire, running, wires  # noqa: E402
 from steady_traffic import SteadyTraffic  # noqa: E402
 from ue import (ENCAPSULATION_PORT, TUNNEL, Ue, delivered, esp_of, from_host, from_network,  # noqa: E402
                 from_outer_port, opened, read_frame)
@@ -365,6 +365,33 @@ def bad_lines_are_named(gmespd, path):
     named = sorted(int(line) for line in re.findall(rf"^{re.escape(str(path))}:(\d+): \S", done.stderr, re.MULTILINE))
     assert named == [10, 20, 30, 40], done.stderr
     assert gmespd.ctl("info")["live_sets"] == 96
+
+
+def check_host_device(device, peer_device):
+    with joined_by_testpmd(peer_device), running(host=device) as gmespd, wires() as (network, host):
+        host_port = gmespd.ports()["host0"]
+        lab.wait_for(lambda: gmespd.ports()["host0"]["link_up"], 10, f"link of {device}")
+        ues = [Ue(number) for number in range(5)]
+        gmespd.load(ues)
+        for sequence in range(1, 21):
+            for ue in ues:
+                check_round_trip(network, host, ue, sequence)
+        assert gmespd.drops() == {}, gmespd.drops()
+        assert gmespd.ports()["host0"]["rx_packets"] >= host_port["rx_packets"] + 100
+    assert gmespd.process.popen.returncode == 0
+
+
+def test_memif_carries_the_hosts_traffic():
+    """With a memif port on the host side, whose other end is another DPDK program, every packet arrives both ways."""
+    socket_file = f"{lab.RUN}/memif.sock"
+    check_host_device(f"net_memif0,role=client,socket={socket_file},socket-abstract=no,id=0",
+                      f"net_memif0,role=server,socket={socket_file},socket-abstract=no,id=0")
+
+
+def test_virtio_user_carries_the_hosts_traffic():
+    """Likewise with a virtio-user port towards a vhost-user program."""
+    socket_file = f"{lab.RUN}/vhost.sock"
+    check_host_device(f"net_virtio_user0,path={socket_file}", f"net_vhost0,iface={socket_file}")
 
 
 # Shows: R-C-01, R-7.4-04

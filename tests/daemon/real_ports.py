@@ -33,7 +33,7 @@ name = "{name}"
 socket = "{folder}/gmespd.sock"
 [[pair]]
 access = "net_af_packet0,iface=acc0"
-host = "net_tap0,iface=gmesp0"
+host = "{host}"
 queue_descriptors = 2048
 [protected_ports]
 ranges = ["{protected}"]
@@ -48,6 +48,7 @@ count = {workers}
 follow_peer_port = {follow}
 [log]
 audit = "{folder}/audit.log"
+{more}
 """
 
 
@@ -123,18 +124,36 @@ def _with_tag(frame, auxiliary):
     return frame
 
 
+@contextmanager
+def joined_by_testpmd(device):
+    """gmesp0 as a TAP of DPDK's testpmd, which joins it to `device`, whose socket gmespd connects to."""
+    never_ends, held = os.pipe()  # testpmd ends when its input does
+    testpmd = lab.Process("testpmd", [
+        "stdbuf", "-oL", "dpdk-testpmd", "-l", "0,1", "--no-pci", "--no-huge", "-m", "256", "--file-prefix", "peer",
+        "--vdev", device, "--vdev", "net_tap0,iface=gmesp0", "--", "--disable-link-check",
+        "--forward-mode=io", "--auto-start", "--total-num-mbufs=8192"], stdin=never_ends)
+    try:
+        lab.wait_for(lambda: "Press enter to exit" in testpmd.output(), _STARTED_WITHIN_S, "testpmd", testpmd)
+        yield
+    finally:
+        testpmd.stop()
+        os.close(never_ends), os.close(held)
+
+
 class Gmespd:
     """gmespd with its socket, log and memory in the run's own folder."""
 
     programs = ()  # gmespd, gmespctl; set once by the test's main
 
-    def __init__(self, capacity=1000, workers=1, follow=False, memory='pages = "small"', memory_path=None):
+    def __init__(self, capacity=1000, workers=1, follow=False, memory='pages = "small"', memory_path=None,
+                 host="net_tap0,iface=gmesp0", more=""):
         self.socket = lab.RUN / "gmespd.sock"
         self.memory_path = memory_path or f"{lab.RUN}/gmespd.sa"
         self.config = lab.RUN / "gmespd.toml"
         self.config.write_text(_CONFIG.format(
             name=f"ports-{os.getpid()}", folder=lab.RUN, protected=PROTECTED_PORTS, capacity=capacity,
-            workers=workers, follow=str(follow).lower(), memory=memory, memory_path=self.memory_path))
+            workers=workers, follow=str(follow).lower(), memory=memory, memory_path=self.memory_path, host=host,
+            more=more))
         self.process = lab.Process("gmespd", [self.programs[0], "--config", self.config])
 
     def wait_until_up(self):

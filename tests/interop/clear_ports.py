@@ -11,6 +11,9 @@ from sa_sets import PCSCF, TRANSPORT, TUNNEL, UE_DIRECT, SaSet
 from wire import TCP, UDP, layers
 
 _SIP_PORT = 5060
+_REGISTER = (b"REGISTER sip:home.test SIP/2.0\r\nVia: SIP/2.0/UDP ue.test;branch=z9hG4bKclear\r\n"
+             b"From: <sip:a@home.test>;tag=1\r\nTo: <sip:a@home.test>\r\nCall-ID: clear\r\n"
+             b"CSeq: 1 REGISTER\r\nContent-Length: 0\r\n\r\n")
 _NOBODY = 9999  # a UE port that no SA names
 _FIRST_SPARE = 90
 
@@ -97,10 +100,10 @@ def test_other_ports_pass(report, world):
         server = _socket("pcscf", family, socket.SOCK_DGRAM, (PCSCF[family], _SIP_PORT))
         client = _socket("access", family, socket.SOCK_DGRAM)
         try:
-            client.sendto(b"REGISTER", (PCSCF[family], _SIP_PORT))
-            data, source = server.recvfrom(100)
+            client.sendto(_REGISTER, (PCSCF[family], _SIP_PORT))
+            data, source = server.recvfrom(1000)
             server.sendto(b"401", source)
-            good = data == b"REGISTER" and client.recv(100) == b"401"
+            good = data == _REGISTER and client.recv(100) == b"401"
             client.connect((PCSCF[family], _NOBODY))
             client.send(b"nobody there")
             try:

@@ -34,8 +34,8 @@ class LabError(Exception):
     """Something the lab needs is missing or did not come up; the text says what to do."""
 
 
-class Interrupted(BaseException):
-    """A signal asked the run to end."""
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the run to end; unittest does not take this one for a failure and go on."""
 
 
 PROGRAMS = {  # program: Debian package

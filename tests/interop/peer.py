@@ -23,6 +23,9 @@ import sa_sets  # noqa: E402
 _TRIES, _TRY_S = 5, 1.0
 _TCP_S = 15.0
 _QUESTION, _ANSWER = b"Q", b"A"
+_STREAM, _SEEN = b"S", b"K"
+_WINDOW, _TELL_EVERY = 64, 16  # datagrams of a stream that may be under way, between two reports
+_STALL_S = 2.0
 
 
 def _bound(family, kind, address, port):
@@ -40,11 +43,65 @@ def filler(token, size):
     return (pattern * (size // len(pattern) + 1))[:size]
 
 
+class Stream:
+    """Datagrams with numbers, as they came in."""
+
+    def __init__(self):
+        self.seen = bytearray()
+        self.count = self.repeated = self.changed = self.overtaken = 0
+        self.highest = -1
+
+    def take(self, data):
+        """Returns how many have come."""
+        number = int.from_bytes(data[:8], "big")
+        self.changed += data[8:] != filler(number, len(data) - 8)
+        if number >= len(self.seen):
+            self.seen.extend(bytes(number + 1 - len(self.seen)))
+        self.repeated += self.seen[number]
+        self.overtaken += number < self.highest
+        self.highest = max(self.highest, number)
+        self.seen[number] = 1
+        self.count += 1
+        return self.count
+
+    def summary(self):
+        return {"received": sum(self.seen), "repeated": self.repeated, "changed": self.changed,
+                "overtaken": self.overtaken}
+
+
+class Window:
+    """How far a stream may run ahead. A report that is missing stalls it once, and is counted."""
+
+    def __init__(self):
+        self.seen = 0
+        self.change = threading.Condition()
+
+    def reported(self, count):
+        with self.change:
+            self.seen = max(self.seen, count)
+            self.change.notify()
+
+    def _wait(self, count):
+        with self.change:
+            if self.change.wait_for(lambda: self.seen >= count, _STALL_S):
+                return True
+            self.seen = count
+            return False
+
+    def wait_for_room(self, number):
+        return self._wait(number - _WINDOW)
+
+    def wait_until_seen(self, count):
+        return self._wait(count // _TELL_EVERY * _TELL_EVERY)
+
+
 class Peer:
     def __init__(self, sets, side):
         self.selector = selectors.DefaultSelector()
         self.tokens = itertools.count(1)
         self.waiting = {}  # answer expected: event
+        self.streams = {}  # set index: Stream that comes in
+        self.windows = {}  # set index: Window of the stream that goes out
         self.ends = {}
         for sa_set in sets:
             self._open(sa_set, side == "ue")
@@ -60,15 +117,21 @@ class Peer:
         listener.listen()
         self.ends[sa_set.index] = (sa_set.family, own, client, remote, sender)
         self.selector.register(receiver, selectors.EVENT_READ,
-                               lambda: self._datagram(receiver, sender, remote))
+                               lambda: self._datagram(sa_set.index, receiver, sender, remote))
         self.selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
 
-    def _datagram(self, receiver, sender, remote):
+    def _datagram(self, index, receiver, sender, remote):
         data = receiver.recv(65535)
         if data[:1] == _QUESTION:
             sender.sendto(_ANSWER + data[1:], remote)
         elif data[:1] == _ANSWER and data[1:] in self.waiting:
             self.waiting[data[1:]].set()
+        elif data[:1] == _STREAM:
+            count = self.streams.setdefault(index, Stream()).take(data[1:])
+            if count % _TELL_EVERY == 0:
+                sender.sendto(_SEEN + count.to_bytes(8, "big"), remote)
+        elif data[:1] == _SEEN and index in self.windows:
+            self.windows[index].reported(int.from_bytes(data[1:9], "big"))
 
     def _accept(self, listener):
         link = listener.accept()[0]
@@ -135,6 +198,23 @@ class Peer:
         sender.sendto(bytes(size), remote)
         return {"ok": True, "tries": 1}
 
+    def stream(self, index, first, packets, size):
+        """Sends datagrams that bear the numbers from `first` on, never more than a window ahead of
+        what the other end reports: so none is lost for want of room on the way."""
+        *_, remote, sender = self.ends[index]
+        window = self.windows.setdefault(index, Window())
+        stalls = 0
+        for number in range(first, first + packets):
+            stalls += not window.wait_for_room(number)
+            body = number.to_bytes(8, "big")
+            sender.sendto(_STREAM + body + filler(number, size - 9), remote)
+        stalls += not window.wait_until_seen(first + packets)
+        return {"ok": True, "tries": 1, "stalls": stalls}
+
+    def streamed(self, index):
+        """What came in of the other end's stream."""
+        return {"ok": True, "tries": 1, **self.streams[index].summary()}
+
     def obey(self, order):
         try:
             return getattr(self, order.pop("do"))(**order)
@@ -159,10 +239,10 @@ class Remote:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("side", choices=["ue", "pcscf"])
-    parser.add_argument("matrix", choices=["full", "reduced"])
+    parser.add_argument("matrix", choices=["full", "reduced", "endurance"])
     parser.add_argument("control", help="ADDRESS:PORT to be told what to do")
     arguments = parser.parse_args()
-    sets = sa_sets.full_matrix() if arguments.matrix == "full" else sa_sets.reduced_matrix()
+    sets = sa_sets.MATRICES[arguments.matrix]()
     peer = Peer(sets, arguments.side)
     threading.Thread(target=peer.serve_forever, daemon=True).start()
     address, port = arguments.control.split(":")

@@ -158,6 +158,12 @@ def reduced_matrix():
     return _numbered((*shape, *suite) for shape, suite in zip(shapes, all_suites()))
 
 
+def endurance_sets():
+    """What most phones use: AES and SHA-1, behind a NAT; and without one."""
+    return _numbered([(4, TUNNEL, "hmac-sha-1-96", "aes-cbc"),
+                      (6, TRANSPORT, "hmac-sha-1-96", "aes-cbc")])
+
+
 def demo_sets():
     """One set for each family and mode, each with another suite."""
     return _numbered([(4, TRANSPORT, "hmac-sha-1-96", "aes-cbc"),
@@ -168,3 +174,6 @@ def demo_sets():
 
 def _numbered(rows):
     return [SaSet(index, *row) for index, row in enumerate(rows)]
+
+
+MATRICES = {"full": full_matrix, "reduced": reduced_matrix, "endurance": endurance_sets}

@@ -30,7 +30,7 @@ table {family} nat {{
 """
 # acc0 carries the host's MAC, so without this its kernel would take the frames too, past gmespd
 # (R-D-U2). AF_PACKET sees a frame before this hook does.
-_ACCESS_PORT_RULES = """
+ACCESS_PORT_RULES = """
 table netdev gmespd {
  chain acc0 {
   type filter hook ingress device acc0 priority 0; policy drop
@@ -39,7 +39,7 @@ table netdev gmespd {
 """
 
 
-def _nft(namespace, rules):
+def load_rules(namespace, rules):
     path = lab.RUN / f"{namespace}.nft"
     path.write_text(rules)
     lab.sh(f"ip netns exec {namespace} nft -f {path}")
@@ -66,9 +66,9 @@ def build_networks():
     for namespace, interface in (("access", "wire0"), ("pcscf", "acc0")):
         lab.sh(f"ip netns exec {namespace} ethtool -K {interface} "
                "tx off gso off tso off gro off")
-    _nft("access", _NAT_RULES.format(family="ip", private="192.168.1.0/24")
+    load_rules("access", _NAT_RULES.format(family="ip", private="192.168.1.0/24")
          + _NAT_RULES.format(family="ip6", private="fd00:7::/64"))
-    _nft("pcscf", _ACCESS_PORT_RULES)
+    load_rules("pcscf", ACCESS_PORT_RULES)
 
 
 def address_access_side():
@@ -107,8 +107,8 @@ ip -batch /run/out/ip.batch""")
                  "the UE's UDP encapsulation")
 
 
-def configuration():
-    """gmespd's file for this lab: paths in the run's own folder, so that nothing stays, and small
+def configuration(more):
+    """gmespd's file for this lab, with `more` tables: paths in the run's own folder, so that nothing stays, and small
     pages, so that it runs beside whatever uses the huge ones."""
     return f"""
 [instance]
@@ -123,15 +123,17 @@ ranges = ["{PROTECTED_PORTS[0]}-{PROTECTED_PORTS[1]}"]
 [sa]
 capacity_sets = 1000
 memory_path = "{lab.RUN}/gmespd.sa"
+key_export = true
 [memory]
 pages = "small"
-"""
+{more}"""
 
 
 class Gmespd:
     """gmespd in ns pcscf between acc0 and gmesp0, with its own socket, file prefix and memory."""
 
-    def __init__(self, build):
+    def __init__(self, build, more=""):
+        self.more = more
         self.program = build / "dataplane" / "gmespd"
         self.control = build / "control" / "cli" / "gmespctl"
         for program in (self.program, self.control):
@@ -142,7 +144,7 @@ class Gmespd:
         self.process = None
 
     def start(self):
-        self.config.write_text(configuration())
+        self.config.write_text(configuration(self.more))
         self.process = lab.Process("gmespd", [self.program, "--config", self.config], "pcscf")
         lab.wait_for(self._ready, 60, "gmespd", self.process)
         address_host_side()
@@ -163,9 +165,26 @@ class Gmespd:
 
     def delete(self, sa_set):
         """Removes the set from gmespd; the UE's kernel keeps it."""
+        self.ctl("sa", "del", self.id_of(sa_set))
+
+    def export_keys(self, path, sa_set=None):
+        """Keys of one live set, or of all, as Wireshark's esp_sa table."""
+        path.unlink(missing_ok=True)
+        which = self.id_of(sa_set) if sa_set else "--all"
+        self.ctl("sa", "export-keys", "--i-want-keys", which, "--output", path)
+
+    def listed(self, sa_set):
+        """The set as `sa list` shows it."""
         rows = json.loads(self.ctl("sa", "list", "--json"))
-        mine = next(row for row in rows if row["spi_ps"] == sa_set.spi_ps)
-        self.ctl("sa", "del", mine["id"])
+        return next(row for row in rows if row["spi_ps"] == sa_set.spi_ps)
+
+    def id_of(self, sa_set):
+        return self.listed(sa_set)["id"]
+
+    def lost_at_ports(self):
+        """Packets that a port of gmespd could not take or give away."""
+        return sum(row[field] for row in json.loads(self.ctl("ports", "--json"))
+                   for field in ("rx_missed", "rx_errors", "tx_errors", "tx_full"))
 
     def drops(self):
         """Packets by reason, zero rows left out."""

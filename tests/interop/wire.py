@@ -21,7 +21,7 @@ from topology import PCSCF_MAC, ROUTER_MAC  # noqa: E402
 
 _TCP, _UDP, _ICMP, _ESP, _ICMP6, _FRAGMENT6 = 6, 17, 1, 50, 58, 44
 _OPTIONS6 = (0, 43, 60)  # hop-by-hop, routing, destination options
-_ETHERTYPE = {4: b"\x08\x00", 6: b"\x86\xdd"}
+ETHERTYPE = {4: b"\x08\x00", 6: b"\x86\xdd"}
 
 
 def _mac(text):
@@ -71,7 +71,7 @@ class Injector:
         self.clear_sent = set()
 
     def _send(self, packet):
-        frame = _mac(PCSCF_MAC) + _mac(ROUTER_MAC) + _ETHERTYPE[packet[0] >> 4] + packet
+        frame = _mac(PCSCF_MAC) + _mac(ROUTER_MAC) + ETHERTYPE[packet[0] >> 4] + packet
         self.raw.send(frame)
         return frame
 
@@ -106,6 +106,12 @@ class Injector:
         packet[-1] ^= 1
         self._send(mend_udp(packet) if sa_set.mode == TUNNEL else bytes(packet))
 
+    def send(self, packet, is_clear):
+        """Any IP packet; a clear one is remembered so that the capture check can tell it."""
+        frame = self._send(packet)
+        if is_clear:
+            self.clear_sent.add(frame)
+
     def clear(self, sa_set, source, transport):
         """A clear packet to the P-CSCF, remembered so that the capture check can tell it."""
         self.clear_sent.add(self._send(self._clear(sa_set, source, transport)))
@@ -137,12 +143,12 @@ def _cut(packet, size):
 def layers(frame):
     """(family, protocol, offset of what follows the IP header, fragment key or None, first?)."""
     kind = frame[12:14]
-    if kind == _ETHERTYPE[4]:
+    if kind == ETHERTYPE[4]:
         header = 14 + (frame[14] & 15) * 4
         place = struct.unpack(">H", frame[20:22])[0]
         key = (frame[26:34], frame[18:20]) if place & 0x3fff else None
         return 4, frame[23], header, key, not place & 0x1fff
-    if kind == _ETHERTYPE[6]:
+    if kind == ETHERTYPE[6]:
         protocol, at, key, first = frame[20], 54, None, True
         while protocol in (*_OPTIONS6, _FRAGMENT6) and len(frame) >= at + 8:
             length = 8
@@ -246,14 +252,30 @@ def tshark(capture, profile, *arguments):
 
 # A decrypted test payload may look like one of these, and an exception in such a dissector would
 # lose the ICV field. So that only ESP is judged, nothing above it is dissected.
-_NOT_ABOVE_ESP = [word for name in ("rtp", "rtcp", "tipc", "tcp", "sip")
+NOT_ABOVE_ESP = [word for name in ("rtp", "rtcp", "tipc", "tcp", "sip")
                   for word in ("--disable-protocol", name)]
+
+
+# What an ICMP error quotes is not a packet, and cut off.
+_SENT_ESP = "esp && !icmp && !icmpv6"
+
+
+def esp_packets(capture, profile):
+    """Frame numbers of ESP packets."""
+    return tshark(capture, profile, "-Y", _SENT_ESP, "-T", "fields", *NOT_ABOVE_ESP,
+                  "-e", "frame.number")
+
+
+def good_packets(capture, profile):
+    """Frame numbers of those that Wireshark finds good with the keys it has."""
+    return tshark(capture, profile, "-Y", f"{_SENT_ESP} && esp.icv_good == 1", "-T", "fields",
+                  *NOT_ABOVE_ESP, "-e", "frame.number")
 
 
 def icv_verdicts(capture, profile):
     """How many ESP packets Wireshark finds good and bad, and those it could not check."""
-    fields = tshark(capture, profile, "-Y", "esp", "-T", "fields", "-E", "occurrence=f",
-                    *_NOT_ABOVE_ESP, "-e", "esp.icv_good", "-e", "esp.spi")
+    fields = tshark(capture, profile, "-Y", _SENT_ESP, "-T", "fields", "-E", "occurrence=f",
+                    *NOT_ABOVE_ESP, "-e", "esp.icv_good", "-e", "esp.spi")
     counted = Counter()
     for line in fields:
         good = line.split("\t")[0]
@@ -276,6 +298,7 @@ def encapsulation_ports(capture):
     return up, down
 
 
-__all__ = ["PCSCF_MAC", "ROUTER_MAC", "Injector", "TCP", "UDP", "association", "clear_leaks",
-           "encapsulation_ports", "icv_verdicts", "layers",
-           "spi_of", "tshark", "write_wireshark_profile"]
+__all__ = ["ETHERTYPE", "NOT_ABOVE_ESP", "PCSCF_MAC", "ROUTER_MAC", "Injector", "TCP", "UDP",
+           "association", "clear_leaks", "encapsulation_ports", "esp_packets", "good_packets",
+           "icv_verdicts", "ip_class",
+           "layers", "mend_udp", "spi_of", "tshark", "write_wireshark_profile"]

@@ -39,6 +39,10 @@ class World:
         self.say(text, now - self.started)
         self.started = now
 
+    def use_exported_keys(self):
+        """From now on Wireshark knows the keys that gmespd gave out, and no others."""
+        self.gmespd.export_keys(self.profile / "esp_sa")
+
     def end(self):
         """Ends the programs and frees the names of the namespaces; logs and capture stay."""
         self.gmespd.process.stop()

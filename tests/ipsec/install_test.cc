@@ -2,7 +2,9 @@
 // names the field, and nothing changed.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <type_traits>
 
 #include "set_record.h"
 
@@ -111,6 +113,35 @@ TEST(Install, RefusesAlgorithmsAndKeySizes) {
     refusals.push_back(
         {"SHA-1 key", Status::kIntegrityKeySize, "allowed is 20", integrity_bytes(bytes)});
   expect_refused(refusals);
+}
+
+/// AES-256-GCM with its salt (RFC 4106 8.1), AES-GMAC, and numbers to go on from in a standby.
+// Shows: R-B-01
+TEST(Install, HasRoomForLaterAlgorithmsAndStateAndRefusesThemToday) {
+  constexpr uint8_t kAes256KeyBytes = 32;
+  constexpr uint8_t kGcmSaltBytes = 4;
+  static_assert(sizeof(SaSetRecord::cipher_key) >= kAes256KeyBytes + kGcmSaltBytes);
+  static_assert(sizeof(SaSetRecord::integrity_key) >= kAes256KeyBytes);
+  static_assert(std::is_same_v<decltype(shm::SaCounters::packets), uint64_t> &&
+                std::is_same_v<decltype(shm::SaCounters::bytes), uint64_t>);
+  expect_refused({
+      {"AES-GCM", Status::kUnknownAlgorithm, "cipher is 4",
+       [](SaSetRecord& record) {
+         record.cipher = 4;
+         record.cipher_key_bytes = kAes256KeyBytes + kGcmSaltBytes;
+         std::fill_n(record.cipher_key, record.cipher_key_bytes, uint8_t{0x5a});
+       }},
+      {"AES-GMAC", Status::kUnknownAlgorithm, "integrity is 3",
+       [](SaSetRecord& record) {
+         record.integrity = 3;
+         record.integrity_key_bytes = kAes256KeyBytes;
+         std::fill_n(record.integrity_key, record.integrity_key_bytes, uint8_t{0x5a});
+       }},
+      {"four sequence numbers behind it", Status::kBadRecord, "size is",
+       [](SaSetRecord& record) { record.size += 4 * sizeof(uint32_t); }},
+      {"version of such a record", Status::kBadVersion, "version is 2, allowed is 1",
+       [](SaSetRecord& record) { record.version = 2; }},
+  });
 }
 
 // Shows: R-7.1-13, R-7.1-12, R-6.3-01

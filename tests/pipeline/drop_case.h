@@ -31,14 +31,17 @@ struct DropCase {
   ipsec::DropReason reason;
   void (*provoke)(DropTrial&);
   void (*adjust)(LabOptions&, Registration&) = nullptr;
-  bool is_silent = false;    ///< the normal course: counted, not audited
-  bool is_answered = false;  ///< an ICMP error goes back to the sender
+  bool is_silent = false;        ///< the normal course: counted, not audited
+  bool is_answered = false;      ///< an ICMP error goes back to the sender
+  const char* before = nullptr;  ///< the drop that had to come first, as Lab::drops() tells it
 };
 
 /// Frames and IP headers; fragments.
 const std::vector<DropCase>& header_drop_cases();
 /// The access side, before ESP.
 const std::vector<DropCase>& access_drop_cases();
+/// The SIP screen, floods and overload.
+const std::vector<DropCase>& screen_drop_cases();
 /// ESP in.
 const std::vector<DropCase>& esp_drop_cases();
 /// The host side, ESP out, and gmespd itself.

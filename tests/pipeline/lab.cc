@@ -199,8 +199,7 @@ bool Lab::hand_off(uint8_t worker, Side side, const Packet& packet) {
   EXPECT_LT(worker, options_.pipeline.workers);
   if (hand_off_refused) return false;
   EXPECT_TRUE(is_live(packet.owner)) << "handed over a packet that is not the pipeline's";
-  handed_over_.push_back(
-      {worker, side, {packet.data, packet.data + packet.length}, packet.joined});
+  handed_over_.push_back({worker, side, {packet.data, packet.data + packet.length}, packet.joined});
   live_.erase(packet.owner);
   return true;
 }
@@ -209,8 +208,8 @@ int64_t Lab::waiting() {
   const uint64_t in = count(Statistic::kAccessPackets) + count(Statistic::kHostPackets) +
                       dropped_unprocessed_ + count(Statistic::kDatagramsJoined) -
                       count(Statistic::kFragmentsJoined);
-  const uint64_t made = count(Statistic::kTooBigSent) + count(Statistic::kFragmentsOut) -
-                        count(Statistic::kDatagramsCut);
+  const uint64_t made = count(Statistic::kTooBigSent) + count(Statistic::kSipReplies) +
+                        count(Statistic::kFragmentsOut) - count(Statistic::kDatagramsCut);
   const uint64_t out = frames_sent_ - made + dropped() + count(Statistic::kHandedOff);
   return static_cast<int64_t>(in - out);
 }

@@ -16,6 +16,7 @@ namespace gmesp::test {
 struct LabOptions {
   ipsec::PipelineOptions pipeline;
   ipsec::SaDatabaseOptions database;
+  std::shared_ptr<void> owned = nullptr;  ///< what `pipeline` points to
   /// What stands before and behind a received frame: what gmespd demands of its buffers.
   uint32_t headroom_bytes = ipsec::Pipeline::kHeadroomBytes;
   uint32_t tailroom_bytes = 64;

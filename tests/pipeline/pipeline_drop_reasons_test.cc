@@ -44,8 +44,8 @@ using ipsec::DropReason;
 
 std::vector<DropCase> all_cases() {
   std::vector<DropCase> all;
-  for (const auto* cases :
-       {&header_drop_cases(), &access_drop_cases(), &esp_drop_cases(), &host_drop_cases()})
+  for (const auto* cases : {&header_drop_cases(), &access_drop_cases(), &screen_drop_cases(),
+                            &esp_drop_cases(), &host_drop_cases()})
     all.insert(all.end(), cases->begin(), cases->end());
   return all;
 }
@@ -82,7 +82,9 @@ TEST_P(DropReasonTest, IsCountedAuditedAndReleased) {
   DropTrial trial{.lab = lab, .ue = ue, .set_id = lab.install(ue)};
   drop.provoke(trial);
 
-  EXPECT_EQ(lab.drops(), std::string(ipsec::info(drop.reason).name) + " 1");
+  EXPECT_EQ(lab.count(drop.reason), 1u);
+  EXPECT_EQ(lab.dropped(), drop.before == nullptr ? 1u : 2u) << lab.drops();
+  EXPECT_NE(lab.drops().find(drop.before == nullptr ? "" : drop.before), std::string::npos);
   EXPECT_EQ(lab.waiting(), 0);
   EXPECT_EQ(trial.sent.size(), drop.is_answered ? 1u : 0u);
   if (drop.is_answered && !trial.sent.empty()) {

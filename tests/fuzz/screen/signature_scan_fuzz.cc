@@ -1,0 +1,57 @@
+// Any bytes as a message, in memory of exactly their size, against rules for every place: nothing
+// is read beyond it, every match is of a rule, and a datagram and a stream can both be scanned.
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string_view>
+
+#include "dataplane/screen/signature_set.h"
+
+using namespace gmesp::screen;
+
+namespace {
+
+std::unique_ptr<SignatureSet> rules() {
+  std::vector<Rule> rules;
+  const auto add = [&](RulePlace where, const char* pattern, const char* header) {
+    Rule& rule = rules.emplace_back();
+    rule.name = std::to_string(rules.size());
+    rule.where = where;
+    rule.pattern = pattern;
+    rule.header = header;
+    rule.action = static_cast<RuleAction>(1 + rules.size() % 4);
+    rule.per_second = 1;
+  };
+  add(RulePlace::kRequestLine, "sip:.+@", "");
+  add(RulePlace::kHeader, "[^a-z]", "User-Agent");
+  add(RulePlace::kHeader, "[a-z]$", "Via");
+  add(RulePlace::kHeader, "", "P-Asserted-Identity");
+  add(RulePlace::kHeaders, "(?m)^\\w+: a", "");
+  add(RulePlace::kBody, "[^ ]", "");
+  add(RulePlace::kMessage, "(?s)SIP.*x", "");
+  std::vector<gmesp::settings::Error> errors;
+  auto set = SignatureSet::compile(rules, 1, errors);
+  if (set == nullptr) std::abort();
+  return set;
+}
+
+void scan(SignatureSet& set, const SipMessage& message, std::string_view bytes) {
+  for (const bool is_protected : {false, true}) {
+    const ScanResult result = set.scan(0, {message, bytes, is_protected, 1, 1});
+    if (result.matches > set.rules().size() || result.heaviest >= set.rules().size()) std::abort();
+    if (result.matches == 0 && (result.is_dropped || result.has_event)) std::abort();
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const std::unique_ptr<SignatureSet> set = rules();
+  const std::unique_ptr<uint8_t[]> copy(new uint8_t[size]);
+  if (size > 0) std::memcpy(copy.get(), data, size);
+  const std::string_view bytes(reinterpret_cast<const char*>(copy.get()), size);
+  scan(*set, read_datagram({copy.get(), size}), bytes);
+  scan(*set, read_stream({copy.get(), size}), bytes);
+  return 0;
+}
