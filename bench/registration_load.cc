@@ -2,30 +2,29 @@
 //
 // Plays UEs, registrar and proxy at once over libgmesp, without waiting: SM1, SM4, SM7, SM10 of
 // many users interleaved. Phases: fill (each user registers in clear), storm (each re-registers on
-// its SA), paced (so many a second; time from SM4 to the verdict). bench/registrations starts the
-// daemons, runs this and puts it in a table.
+// its SA, takes the new one into use and so has the old one removed: three more calls), paced (the
+// last of these, so many a second). bench/registrations starts the daemons, runs this and puts it
+// in a table.
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "control/client/gmesp_control.h"
+#include "registration_phase.h"
 
 namespace {
 
-double now_s() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
+using gmesp::bench::now_s;
+using gmesp::bench::RegistrationPhase;
 
 [[noreturn]] void die(const std::string& why) {
   fprintf(stderr, "registration_load: %s\n", why.c_str());
@@ -35,6 +34,8 @@ double now_s() {
 constexpr uint16_t kServerPort = 5062;
 constexpr uint16_t kSipPort = 5060;
 constexpr uint64_t kExpiresMs = 3'600'000;
+/// UEs are at 10.128.0.1 and above: below are the subscribers of traffic_generator.
+constexpr uint32_t kFirstHost = (128 << 16) + 1;
 
 struct Ue {
   uint32_t attempts = 0;
@@ -46,7 +47,8 @@ enum Step : uint64_t { kSm1, kSm4, kSm7, kSm10, kHintBegin, kMessage, kHintEnd, 
 
 class Load {
  public:
-  Load(const std::string& socket, uint32_t ues) : ues_(ues), server_(ues) {
+  Load(const std::string& socket, uint32_t ues, std::map<std::string, pid_t> watched)
+      : watched_(std::move(watched)), ues_(ues), server_(ues) {
     gmesp_control_options options;
     GMESP_INIT(&options);
     options.socket_path = socket.c_str();
@@ -57,43 +59,22 @@ class Load {
   ~Load() { gmesp_control_close(control_); }
 
   /// Registers every user once. `per_second` 0: as fast as `window` at a time get through.
-  nlohmann::json run(const char* phase, bool is_protected, uint32_t window, double per_second) {
+  nlohmann::json run(const std::string& name, bool is_protected, uint32_t window,
+                     double per_second) {
     is_protected_ = is_protected;
     done_ = started_ = 0;
-    waits_us_.clear();
     const auto count = static_cast<uint32_t>(ues_.size());
-    std::vector<double> deciles;
-    const double begin_s = now_s();
-    double decile_s = begin_s;
+    RegistrationPhase phase(name, count, watched_);
+    phase_ = &phase;
     while (done_ < count) {
-      const double elapsed_s = now_s() - begin_s;
       const uint64_t due =
-          per_second == 0
-              ? count
-              : std::min<uint64_t>(count, static_cast<uint64_t>(elapsed_s * per_second));
+          per_second == 0 ? count
+                          : std::min(count, static_cast<uint32_t>(phase.elapsed_s() * per_second));
       while (started_ < due && started_ - done_ < window) start(started_++);
       collect();
-      if (count >= 10 && done_ >= (deciles.size() + 1) * (count / 10) && deciles.size() < 10) {
-        const double s = now_s();
-        deciles.push_back(count / 10 / (s - decile_s));
-        decile_s = s;
-        if (isatty(2)) fprintf(stderr, "\r%s: %zu0 %%", phase, deciles.size());
-      }
+      phase.note_done(done_);
     }
-    if (isatty(2)) fprintf(stderr, "\r");
-    const double seconds = now_s() - begin_s;
-    nlohmann::json result = {{"phase", phase},
-                             {"registrations", count},
-                             {"seconds", seconds},
-                             {"registrations_per_s", count / seconds},
-                             {"per_s_by_decile", deciles}};
-    std::sort(waits_us_.begin(), waits_us_.end());
-    for (const auto& [name, share] : {std::pair("sm4_wait_p50_us", 0.5),
-                                      {"sm4_wait_p99_us", 0.99},
-                                      {"sm4_wait_p999_us", 0.999}})
-      result[name] =
-          waits_us_[static_cast<size_t>(share * static_cast<double>(waits_us_.size() - 1))];
-    return result;
+    return phase.result();
   }
 
  private:
@@ -113,24 +94,11 @@ class Load {
 
   gmesp_arrival arrival(uint32_t ue, bool on_sa, uint32_t attempt) const {
     gmesp_arrival arrival{};
-    ++ue;  // 10.0.0.0 is no host
-    const uint8_t address[16] = {0,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 0,
-                                 0xff,
-                                 0xff,
-                                 10,
-                                 static_cast<uint8_t>(ue >> 16),
-                                 static_cast<uint8_t>(ue >> 8),
-                                 static_cast<uint8_t>(ue)};
-    memcpy(arrival.source, address, sizeof address);
+    const uint32_t host = kFirstHost + ue;
+    const uint8_t address[] = {10, static_cast<uint8_t>(host >> 16),
+                               static_cast<uint8_t>(host >> 8), static_cast<uint8_t>(host)};
+    memset(arrival.source + 10, 0xff, 2);  // IPv4 in IPv6
+    memcpy(arrival.source + 12, address, sizeof address);
     memcpy(arrival.local, local_, sizeof local_);
     arrival.source_port = on_sa ? port_uc(attempt) : kSipPort;
     arrival.local_port = on_sa ? kServerPort : kSipPort;
@@ -249,7 +217,7 @@ class Load {
       die("step " + std::to_string(step_taken) + " of user " + std::to_string(ue) + ": " +
           gmesp_strerror(verdict.error) + ", " + verdict.text);
     if (step_taken == kSm4) {
-      waits_us_.push_back((now_s() - sm4_at_[ue % kWaitSlots]) * 1e6);
+      phase_->note_wait(now_s() - sm4_at_[ue % kWaitSlots]);
       server_[ue] = verdict.security_server;
     }
     if (step_taken == kSm10) {
@@ -270,6 +238,8 @@ class Load {
 
   static constexpr uint32_t kWaitSlots = 65'536;
   gmesp_control* control_ = nullptr;
+  const std::map<std::string, pid_t> watched_;
+  RegistrationPhase* phase_ = nullptr;  ///< the one that runs
   std::vector<Ue> ues_;
   std::vector<std::string> server_;
   uint8_t local_[GMESP_ADDRESS_BYTES];
@@ -279,7 +249,6 @@ class Load {
   uint64_t started_ = 0;
   uint64_t random_ = 88'172'645'463'325'252;
   std::vector<double> sm4_at_ = std::vector<double>(kWaitSlots);
-  std::vector<double> waits_us_;
   gmesp_verdict verdict_;
 };
 
@@ -291,20 +260,24 @@ int main(int argc, char** argv) {
   uint32_t ues = 100'000;
   uint32_t window = 64;
   uint32_t storms = 1;
-  double paced_per_s = 0;
+  double rate_per_s = 0;
+  std::map<std::string, pid_t> watched;
   app.add_option("--socket", socket, "of gmesp-control");
   app.add_option("--ues", ues, "users")->check(CLI::Range(10u, 8'000'000u));
   app.add_option("--window", window, "registrations at a time")->check(CLI::Range(1u, 200u));
   app.add_option("--storms", storms, "how often all re-register")->check(CLI::Range(0u, 6u));
-  app.add_option("--paced", paced_per_s, "last storm at so many a second; 0: as fast as it goes");
+  app.add_option("--rate", rate_per_s, "last phase at so many a second; 0: as fast as it goes")
+      ->check(CLI::Range(0.0, 1e6));
+  for (const char* daemon : {"control", "gmespd"})
+    app.add_option("--" + std::string(daemon), watched[daemon], "process whose core time is told")
+        ->required();
   CLI11_PARSE(app, argc, argv);
-  Load load(socket, ues);
+  Load load(socket, ues, std::move(watched));
   nlohmann::json phases = nlohmann::json::array();
-  phases.push_back(load.run("fill", false, window, 0));
-  for (uint32_t i = 0; i < storms; ++i) {
-    const bool is_paced = paced_per_s > 0 && i + 1 == storms;
-    phases.push_back(
-        load.run(is_paced ? "paced" : "storm", true, window, is_paced ? paced_per_s : 0));
+  for (uint32_t i = 0; i <= storms; ++i) {
+    const double rate = i == storms ? rate_per_s : 0;
+    const char* name = rate > 0 ? "paced" : i == 0 ? "fill" : "storm";
+    phases.push_back(load.run(name, i > 0, window, rate));
   }
   puts(phases.dump(2).c_str());
 }

@@ -1,0 +1,159 @@
+"""Devices under test that stand between two memif ports: gmespd, and DPDK's ipsec-secgw for comparison.
+
+A device is a context manager: entered it runs and waits for its peer, left it is gone with all its files. Its ports
+are the servers of one memif socket, access 0 and host 1; `peer(0)` and `peer(1)` are the device strings of the other
+end.
+"""
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+MEMIF = "net_memif{port},role={role},id={id},socket={socket},socket-abstract=no,bsize=2048,rsize={rsize}"
+RING_BITS = 13  # 8,192 packets: two milliseconds of four million a second
+LIFETIME_S = 3600  # nothing outlives a benchmark that was killed
+
+GMESPD = """
+[instance]
+name = "{name}"
+[control]
+socket = "{folder}/gmespd.sock"
+[[pair]]
+access = "{access}"
+host = "{host}"
+[workers]
+cores = {cores}
+idle = "poll"
+[memory]
+pages = "{pages}"
+packet_buffers = {buffers}
+[sa]
+capacity_sets = {capacity}
+memory_path = "{folder}/sa"
+restore = false
+[limits]
+clear_packets_per_second = 0
+[log]
+audit = "off"
+"""
+
+
+class DeviceError(RuntimeError):
+    """The device did not start, or is gone."""
+
+
+class Device:
+    """A process with a folder of its own on tmpfs."""
+
+    def __init__(self, name):
+        self.name = name
+        self.process = None
+        self.folder = None
+        self._holder = tempfile.TemporaryDirectory(prefix=f"gmesp-bench-{name}-", dir="/dev/shm")
+
+    def memif(self, port, role):
+        socket = self.folder / "memif.sock"
+        # The two ends of a port are named differently: both may live in one process's name space of devices.
+        return MEMIF.format(port=port, role=role, id=port, socket=socket, rsize=RING_BITS)
+
+    def peer(self, port):
+        return self.memif(port, "client")
+
+    def command(self):
+        raise NotImplementedError
+
+    def ready_text(self):
+        raise NotImplementedError
+
+    def __enter__(self):
+        self.folder = Path(self._holder.__enter__())
+        log = self.folder / "log"
+        with open(log, "w", encoding="utf-8") as out:
+            command = ["timeout", "-s", "KILL", str(LIFETIME_S)] + [str(x) for x in self.command()]
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.folder)
+        try:
+            self._wait(log)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _wait(self, log, seconds=300):
+        deadline = time.monotonic() + seconds
+        while self.ready_text() not in log.read_text(encoding="utf-8", errors="replace"):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                state = "ended" if self.process.poll() is not None else f"is not ready after {seconds} s"
+                tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+                raise DeviceError(f"{self.name} {state}:\n{tail}")
+            time.sleep(0.05)
+
+    def __exit__(self, *_):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)  # which `timeout` hands on
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._kill()
+        self._holder.__exit__(None, None, None)
+
+    def _kill(self):
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
+        for child in children.split():
+            os.kill(int(child), signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+
+
+class Gmespd(Device):
+    """`access` and `host`: device strings instead of memif. `cores`: one per worker."""
+
+    def __init__(self, build, cores, capacity_sets, access=None, host=None, packet_buffers=0,
+                 small_pages=False):
+        super().__init__("gmespd")
+        self.program = Path(build) / "dataplane/gmespd"
+        self.cores, self.capacity_sets = cores, capacity_sets
+        self.devices, self.packet_buffers = [access, host], packet_buffers
+        self.pages = "small" if small_pages else "auto"
+
+    @property
+    def socket(self):
+        return self.folder / "gmespd.sock"
+
+    def command(self):
+        access, host = (device or self.memif(port, "server") for port, device in enumerate(self.devices))
+        config = self.folder / "gmespd.toml"
+        config.write_text(GMESPD.format(name=f"gmesp-bench-{os.getpid()}", folder=self.folder, access=access, host=host,
+                                        cores=list(self.cores), capacity=self.capacity_sets, pages=self.pages,
+                                        buffers=self.packet_buffers),
+                          encoding="utf-8")
+        return [self.program, "--config", config]
+
+    def ready_text(self):
+        return "runs:"
+
+
+class Secgw(Device):
+    """DPDK's ipsec-secgw in lookaside poll mode through librte_ipsec, one core. `config`: its own configuration file.
+
+    `replay_window` is in packets; 0 is none, which suits it best.
+    """
+
+    def __init__(self, program, core, config, sas, replay_window=0):
+        super().__init__("ipsec-secgw")
+        self.program, self.core, self.config, self.sas = program, core, config, sas
+        self.replay_window = replay_window
+
+    def command(self):
+        # -u names the port that ESP comes on. Mbufs are for rings, crypto queues and caches; sessions take theirs, too.
+        mbufs = max(40_000, self.sas + 40_000)
+        return [self.program, f"--lcores={self.core}@{self.core}", "-n", "1", "--no-pci", "--in-memory",
+                "--single-file-segments", "--no-telemetry", f"--file-prefix=gmesp-bench-secgw-{os.getpid()}",
+                "--vdev", self.memif(0, "server"), "--vdev", self.memif(1, "server"), "--vdev", "crypto_aesni_mb0",
+                "--", "-p", "0x3", "-u", "0x1", "-P", "--config", f"(0,0,{self.core}),(1,0,{self.core})",
+                "--rxoffload", "0", "--txoffload", "0", "-l", "-w", str(self.replay_window),
+                "-s", str(mbufs), "-f", self.config]
+
+    def ready_text(self):
+        return "entering main loop"

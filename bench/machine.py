@@ -1,0 +1,40 @@
+"""What a result depends on besides the code: machine, versions, commit, and how quiet it was."""
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {"dpdk": "libdpdk-dev", "ipsec_mb": "libipsec-mb-dev", "openssl": "libssl-dev", "gcc": "gcc"}
+
+
+def output(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def cpu_model():
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def steal_seconds():
+    """Time that the hypervisor gave to others, all CPUs."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+
+
+def describe(build):
+    return {"cpu": cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
+            "load_average": os.getloadavg()[0],
+            "hugepages_free": output("sh", "-c", "awk '/HugePages_Free/ {print $2}' /proc/meminfo"),
+            "versions": {name: output("dpkg-query", "-W", "-f=${Version}", package)
+                         for name, package in PACKAGES.items()},
+            "commit": output("git", "rev-parse", "HEAD"),
+            "changed_files": len(output("git", "status", "--porcelain").splitlines()),
+            "build": str(build), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}

@@ -1,0 +1,101 @@
+"""The measuring programs of bench/ as functions: run one, get what it printed as JSON. All are bound to cores."""
+import json
+import re
+import statistics
+import subprocess
+from pathlib import Path
+
+
+class ProgramError(RuntimeError):
+    """A measuring program failed; the text is what it said."""
+
+
+class Programs:
+    """`build`: a build folder. `cores`: the CPU of the measured program or generator, and that of the device."""
+
+    def __init__(self, build, generator_core, device_core, small_pages=False):
+        self.build = Path(build)
+        self.generator_core, self.device_core = generator_core, device_core
+        self.small_pages = small_pages
+
+    def command(self, name, *arguments, core=None):
+        program = [str(self.build / "bench" / name)] + [str(argument) for argument in arguments]
+        return (["taskset", "-c", str(core)] if core is not None else []) + program
+
+    def run(self, command):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            raise ProgramError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stderr.strip()[-2000:]}")
+        return done.stdout
+
+    def pipeline(self, *arguments):
+        """Rows of pipeline_rate: the worker loop from memory to memory, beside IPsec-MB alone."""
+        return json.loads(self.run(self.command("pipeline_rate", "--json", *arguments, core=self.device_core)))
+
+    def pipeline_options(self):
+        return set(re.findall(r"--[a-z][a-z-]*", self.run(self.command("pipeline_rate", "--help"))))
+
+    def ceiling_commands(self, sizes, cores):
+        return [self.command("crypto_ceiling", "auto", *sizes, core=core) for core in cores]
+
+    def ceilings(self, sizes, cores):
+        """crypto_ceiling at the same time on each of the cores: a list of rows for each."""
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+                   for command in self.ceiling_commands(sizes, cores)]
+        texts = [process.communicate()[0] for process in running]
+        if any(process.returncode for process in running):
+            raise ProgramError("crypto_ceiling failed")
+        return [ceiling_rows(text) for text in texts]
+
+    def generator_command(self, device, *arguments, has_sets=False):
+        socket = ["--has-sets"] if has_sets else ["--socket", device.socket]
+        pages = ["--small-pages"] if self.small_pages else []
+        return self.command("traffic_generator", "--json", "--access", device.peer(0), "--host", device.peer(1),
+                            "--core", self.generator_core, *socket, *pages, *arguments)
+
+    def traffic(self, device, *arguments, has_sets=False):
+        return json.loads(self.run(self.generator_command(device, *arguments, has_sets=has_sets)))
+
+    def churn_command(self, device, *arguments):
+        return self.command("sa_churn", "--json", "--socket", device.socket, *arguments, core=self.generator_core)
+
+    def churn(self, device, *arguments):
+        return json.loads(self.run(self.churn_command(device, *arguments)))
+
+    def capture(self, *arguments):
+        self.run(self.command("esp_capture", *arguments))
+
+    def ports(self, device):
+        """Counters of gmespd's ports, access first."""
+        gmespctl = [str(self.build / "control/cli/gmespctl"), "--json", "--socket", str(device.socket), "ports"]
+        return json.loads(self.run(gmespctl))
+
+
+def ceiling_rows(text):
+    """The table that crypto_ceiling prints: ns per packet."""
+    rows = []
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) == 8 and fields[1] in ("in", "out"):
+            numbers = [float(field) for field in fields[4:]]
+            rows.append({"suite": fields[0], "direction": fields[1], "bytes": int(fields[2]), "batch": int(fields[3]),
+                         "ipsec_mb_direct_ns": numbers[0], "ipsec_mb_ns": numbers[1], "openssl_ns": numbers[2],
+                         "engine_ns": numbers[3]})
+    if not rows:
+        raise ProgramError("crypto_ceiling printed no table")
+    return rows
+
+
+def median_rows(runs, keys):
+    """Rows of the same cases from several runs: numbers become their medians. `keys` name a case."""
+    cases = {}
+    for row in (row for rows in runs for row in rows):
+        cases.setdefault(tuple(row[key] for key in keys), []).append(row)
+    merged = []
+    for rows in cases.values():
+        row = dict(rows[0])
+        for name, value in row.items():
+            if name not in keys and isinstance(value, (int, float)) and not isinstance(value, bool):
+                row[name] = statistics.median(other[name] for other in rows)
+        merged.append(row)
+    return merged

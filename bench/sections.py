@@ -1,0 +1,255 @@
+"""What bench/run measures, section by section: each function returns what targets.py takes.
+
+Rates of different cases are only compared if they were taken in turn (A B A B), and a figure is the median.
+"""
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from device import Gmespd, Secgw
+from programs import ProgramError, median_rows
+from secgw.config import configuration
+
+PIPELINE_KEYS = ("ues", "bytes", "direction", "suite", "mode", "family")
+SUITES = [("hmac-md5-96", "aes-cbc"), ("hmac-sha-1-96", "null"), ("hmac-md5-96", "null"),
+          ("hmac-sha-1-96", "des-ede3-cbc"), ("hmac-md5-96", "des-ede3-cbc")]
+OTHER_EVERY = 20  # 5 % of 3DES
+
+
+@dataclass
+class Plan:
+    """How much of everything: the whole, or just enough to see that it works."""
+    repeats: int = 5
+    rounds: int = 15
+    sizes: list = field(default_factory=lambda: [300, 600, 1400])
+    ues: list = field(default_factory=lambda: [1, 1000, 100_000, 1_000_000])
+    traffic_ues: int = 1000
+    traffic_packets: int = 2_000_000
+    trial_s: float = 1.0
+    table: int = 1_000_000
+    exchange_s: float = 10
+    exchange_rate: int = 10_000
+    sas: list = field(default_factory=lambda: [1, 1000, 100_000])
+    capture_packets: int = 32_768
+    count_s: float = 3
+    resolution: float = 0.02
+
+
+SMOKE = Plan(repeats=1, rounds=3, sizes=[300], ues=[1, 1000], traffic_ues=50, traffic_packets=20_000, trial_s=0.1,
+             table=2_000, exchange_s=0.5, exchange_rate=500, sas=[1, 10], capture_packets=1_024, count_s=0.3,
+             resolution=0.3)
+
+
+def say(text):
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def pipeline(programs, plan):
+    """Every case once in each repeat, so that all cases see the same moods of the machine."""
+    sizes = ["--sizes", *plan.sizes, "--rounds", plan.rounds]
+    thousand = ["--ues", min(1000, max(plan.ues))]
+    cases = [["--ues", *plan.ues]] + [[*thousand, "--integrity", mac, "--cipher", cipher] for mac, cipher in SUITES]
+    cases += [[*thousand, "--mode", "udp-enc-tun"], [*thousand, "--family", 6]]
+    runs = []
+    for repeat in range(plan.repeats):
+        for number, case in enumerate(cases):
+            say(f"pipeline {repeat + 1}/{plan.repeats}: {' '.join(map(str, case))}")
+            runs.append(programs.pipeline(*case, *sizes))
+    return median_rows(runs, PIPELINE_KEYS)
+
+
+def single(programs, plan):
+    """A burst of one packet."""
+    core = [programs.device_core]
+    runs = [[row for row in programs.ceilings(plan.sizes, core)[0] if row["batch"] == 1] for _ in range(plan.repeats)]
+    return median_rows(runs, ("suite", "direction", "bytes", "batch"))
+
+
+def gmespd(programs, plan, capacity, **options):
+    return Gmespd(programs.build, [programs.device_core], capacity, small_pages=programs.small_pages, **options)
+
+
+def latency(programs, plan):
+    """Loss-free maximum, and latency at shares of it."""
+    rows = []
+    with gmespd(programs, plan, plan.traffic_ues + 100) as device:
+        say("latency: loss-free maximum and loads")
+        found = programs.traffic(device, "--ues", plan.traffic_ues, "--sizes", *plan.sizes, "--search", "--loads", 10,
+                                 50, 80, "--packets", plan.traffic_packets, "--seconds", plan.trial_s, "--repeat",
+                                 plan.repeats, "--resolution", plan.resolution, "--attempts", 3)
+    for size in plan.sizes:
+        for what in ("maximum", "load 10 %", "load 50 %", "load 80 %"):
+            same = [row for row in found if row["bytes"] == size and row["what"] == what]
+            row = dict(same[0])
+            row["load"] = int(what.split()[1]) if what != "maximum" else None
+            row["latency"] = {name: statistics.median(other["latency"][name] for other in same)
+                              for name in row["latency"]}
+            for name in ("offered_per_s", "received_per_s", "loss_free_per_s"):
+                if name in row:
+                    row[name] = statistics.median(other[name] for other in same)
+            rows.append(row)
+    return rows
+
+
+def churn(programs, plan):
+    """Sets come and go in a full table, alone and under traffic; memory per SA."""
+    with gmespd(programs, plan, plan.table + 10_000) as device:
+        say(f"churn: {plan.table} sets")
+        result = programs.churn(device, "--table", plan.table, "--seconds", plan.exchange_s, "--keep")
+        result["memory"]["sas"] = 4 * plan.table
+        result["traffic"] = churn_under_traffic(programs, plan, device)
+    return result
+
+
+class SteppedTraffic:
+    """The generator on sets that are there; each step() is a trial."""
+
+    def __init__(self, programs, plan, device):
+        self.process = None
+        # It naps, since it shares its core with those who exchange sets.
+        self.command = programs.generator_command(device, "--ues", plan.traffic_ues, "--pause-us", 50, "--packets",
+                                                  plan.traffic_packets, "--seconds", plan.trial_s, "--step",
+                                                  has_sets=True)
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def step(self, rate_per_s):
+        """0: as fast as it goes."""
+        self.process.stdin.write(f"{rate_per_s}\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise ProgramError("traffic_generator ended in the middle; what it said is above")
+        return json.loads(line)
+
+    def __exit__(self, *_):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait(60)
+
+
+def churn_under_traffic(programs, plan, device):
+    say(f"churn: {plan.exchange_rate} sets/s under half load")
+    before, during, lost, exchanged = [], [], 0, []
+    with SteppedTraffic(programs, plan, device) as traffic:
+        rate = traffic.step(0)["received_per_s"] / 2
+        for _ in range(plan.repeats):
+            before.append(traffic.step(rate)["received_per_s"])
+            # Longer than a trial and the making of its packets.
+            seconds = plan.trial_s * 4 + 4
+            command = programs.churn_command(device, "--table", plan.table, "--attach", "--rate", plan.exchange_rate,
+                                             "--seconds", seconds)
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as exchange:
+                time.sleep(0.5)
+                row = traffic.step(rate)
+                is_whole = exchange.poll() is None
+                exchanged.append(json.loads(exchange.communicate()[0])["exchange"]["installed_per_s"])
+            if not is_whole:
+                say("churn: the exchange ended before the trial; not counted")
+                continue
+            during.append(row["received_per_s"])
+            lost += row["lost"]
+    if not during:
+        return {}
+    return {"received_per_s_before": statistics.median(before), "received_per_s_during": statistics.median(during),
+            "lost": lost, "exchanged_per_s": statistics.median(exchanged), "offered_per_s": rate}
+
+
+def secgw(programs, plan, program):
+    """gmespd and ipsec-secgw in turn, same packets, same kind of port, same core."""
+    runs = []
+    for sas in plan.sas:
+        with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
+            sets, config = Path(folder) / "sets", Path(folder) / "secgw.cfg"
+            programs.capture("--sets", sets, "--ues", sas)
+            with open(sets, encoding="ascii") as lines, open(config, "w", encoding="ascii") as out:
+                out.writelines(line + "\n" for line in configuration(lines))
+            for repeat in range(plan.repeats):
+                for device in (gmespd(programs, plan, sas + 100), Secgw(program, programs.device_core, config, sas)):
+                    say(f"secgw {repeat + 1}/{plan.repeats}: {device.name}, {sas} SAs")
+                    runs.append(secgw_rows(programs, plan, device, sas))
+    return median_rows(runs, ("device", "sas", "bytes", "way"))
+
+
+def secgw_rows(programs, plan, device, sas):
+    sizes = [size for size in plan.sizes if size in (300, 1400)]
+    with device:
+        rows = programs.traffic(device, "--ues", sas, "--one-sa", "--sizes", *sizes, "--direction",
+                                "uplink", "downlink", "--window", 1024, "--packets", plan.traffic_packets,
+                                has_sets=isinstance(device, Secgw))
+    return [{"device": device.name, "sas": sas, "bytes": row["bytes"], "way": row["way"], "lost": row["lost"],
+             "received_per_s": row["received_per_s"]} for row in rows]
+
+
+def captured_rate(programs, plan, folder, captures, cores, sets):
+    """Packets/s that workers turn from clear SIP, which they read from memory, into ESP, which goes nowhere."""
+    host = "net_pcap1," + "".join(f"rx_pcap={capture}," for capture in captures) + "infinite_rx=1"
+    buffers = plan.capture_packets * len(captures) + 16_384
+    with Gmespd(programs.build, cores, plan.traffic_ues * 2 + 100, access="net_null0,no-rx=1", host=host,
+                packet_buffers=buffers, small_pages=programs.small_pages) as device:
+        gmespctl = programs.build / "control/cli/gmespctl"
+        subprocess.run([gmespctl, "--socket", device.socket, "sa", "load", sets], check=True, stdout=subprocess.DEVNULL)
+        time.sleep(min(0.5, plan.count_s))  # the owners of SAs are found
+        before, start = programs.ports(device)[0]["tx_packets"], time.monotonic()
+        time.sleep(plan.count_s)
+        return (programs.ports(device)[0]["tx_packets"] - before) / (time.monotonic() - start)
+
+
+def workers(programs, plan):
+    """One and two workers of gmespd beside one and two crypto ceilings, in turn."""
+    cores = [programs.device_core, programs.generator_core]
+    ones, twos, gains = [], [], []
+    with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
+        captures, sets = [], Path(folder) / "sets"
+        programs.capture("--sets", sets, "--ues", plan.traffic_ues * 2)
+        for number in range(2):  # UEs of their own for each worker, so that no packet is handed over
+            captures.append(Path(folder) / f"{number}.pcap")
+            programs.capture("--pcap", captures[-1], "--direction", "downlink", "--packets", plan.capture_packets,
+                             "--ues", plan.traffic_ues, "--first-ue", number * plan.traffic_ues)
+        for repeat in range(plan.repeats):
+            say(f"workers {repeat + 1}/{plan.repeats}")
+            ones.append(captured_rate(programs, plan, folder, captures[:1], cores[:1], sets))
+            twos.append(captured_rate(programs, plan, folder, captures, cores, sets))
+            gains.append(ceiling_gain(programs, cores))
+    return {"one_per_s": statistics.median(ones), "two_per_s": statistics.median(twos),
+            "ceiling_gain": statistics.median(gains)}
+
+
+def ceiling_gain(programs, cores):
+    """How much faster two crypto ceilings are than one."""
+    def cost(rows):
+        return next(row["ipsec_mb_direct_ns"] for row in rows if row["batch"] == 32 and row["direction"] == "out" and
+                    row["suite"] == "aes-cbc/hmac-sha-1-96")
+    alone = cost(programs.ceilings([300], cores[:1])[0])
+    return sum(alone / cost(rows) for rows in programs.ceilings([300], cores))
+
+
+def mix(programs, plan):
+    """5 % of packets on 3DES: in turn all AES, all 3DES, and the mixture; and its latency over memif."""
+    kinds = {"first_per_s": [], "other_per_s": ["--cipher", "des-ede3-cbc"],
+             "mixed_per_s": ["--other-every", OTHER_EVERY]}
+    rates = {kind: [] for kind in kinds}
+    with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
+        for repeat in range(plan.repeats):
+            say(f"mix {repeat + 1}/{plan.repeats}")
+            for kind, suite in kinds.items():
+                capture, sets = Path(folder) / "pcap", Path(folder) / "sets"
+                programs.capture("--pcap", capture, "--sets", sets, "--direction", "downlink", "--packets",
+                                 plan.capture_packets, "--ues", plan.traffic_ues, *suite)
+                rates[kind].append(captured_rate(programs, plan, folder, [capture], [programs.device_core], sets))
+    result = {kind: statistics.median(values) for kind, values in rates.items()}
+    with gmespd(programs, plan, plan.traffic_ues + 100) as device:
+        rows = programs.traffic(device, "--ues", plan.traffic_ues, "--other-every", OTHER_EVERY, "--search", "--loads",
+                                50, "--packets", plan.traffic_packets, "--seconds", plan.trial_s, "--resolution",
+                                plan.resolution, "--attempts", 3)
+    return {**result, "share": 1 / OTHER_EVERY, "latency": rows[-1]["latency"],
+            "other_latency": rows[-1]["other_latency"]}

@@ -1,0 +1,139 @@
+"""The figures that gmesp must reach, P1 to P10, from the results of a run. No measuring here: results in, lines out."""
+from dataclasses import dataclass
+
+REFERENCE = {"suite": "aes-cbc/hmac-sha-1-96", "mode": "transport", "family": 4, "ues": 1000}
+P1_GOALS = {300: 0.68, 600: 0.77, 1400: 0.84}
+P3_GOALS = {300: 0.72, 1400: 0.82}
+P4_GOALS = {1: 1.1, 1000: 1.35, 100_000: 3.5}
+
+
+@dataclass
+class Figure:
+    """`case`: which of the figures of this id. A figure without a goal is only reported."""
+    id: str
+    case: str
+    value: float
+    goal: float | None = None
+    at_most: bool = False
+    unit: str = ""
+
+    @property
+    def met(self):
+        if self.goal is None:
+            return None
+        return self.value <= self.goal if self.at_most else self.value >= self.goal
+
+    def line(self):
+        digits = 0 if abs(self.value) >= 1000 else 2 if abs(self.value) < 10 else 1
+        text = f"{self.id} {self.case} {self.value:.{digits}f}{self.unit}"
+        if self.goal is None:
+            return text
+        limit = "at most " if self.at_most else ""
+        return f"{text} (goal {limit}{self.goal:g}{self.unit}) {'met' if self.met else 'missed'}"
+
+
+def find(rows, **wanted):
+    return next((row for row in rows if all(row.get(key) == value for key, value in wanted.items())), None)
+
+
+def pipeline_figures(rows):
+    """P1, P2 and P3."""
+    reference = {(row["bytes"], row["direction"]): row for row in rows
+                 if all(row.get(key) == value for key, value in REFERENCE.items())}
+    for (size, way), row in reference.items():
+        if size in P1_GOALS:
+            yield Figure("P1", f"{size}B {way}", row["rate_over_bare"], P1_GOALS[size])
+    for row in rows:
+        base = reference.get((row["bytes"], row["direction"]))
+        if base is None or row["ues"] != REFERENCE["ues"] or row["family"] != 4 or row is base:
+            continue
+        case = f"{row['suite']} {row['mode']} {row['bytes']}B {row['direction']}"
+        if not row["suite"].startswith("des"):  # whose crypto takes so long that differences of it are noise
+            yield Figure("P2", case, (row["pipeline_ns"] - row["bare_ipsec_mb_ns"]) /
+                         (base["pipeline_ns"] - base["bare_ipsec_mb_ns"]), 1.15, at_most=True)
+        else:
+            yield Figure("P2", case, row["rate_over_bare"], 0.95)
+    for (size, way), row in reference.items():
+        many = find(rows, **{**REFERENCE, "ues": 1_000_000, "bytes": size, "direction": way})
+        if many and size in P3_GOALS:
+            yield Figure("P3", f"{size}B {way}", row["pipeline_ns"] / many["pipeline_ns"], P3_GOALS[size])
+
+
+def secgw_figures(rows):
+    """P4: rows of one device each; rates of the same traffic."""
+    for ours in (row for row in rows if row["device"] == "gmespd"):
+        theirs = find(rows, device="ipsec-secgw", sas=ours["sas"], bytes=ours["bytes"], way=ours["way"])
+        if theirs:
+            yield Figure("P4", f"{ours['bytes']}B {ours['way']} {ours['sas']} SAs",
+                         ours["received_per_s"] / theirs["received_per_s"], P4_GOALS.get(ours["sas"]))
+
+
+def single_figures(rows):
+    """P5: an engine call with one packet."""
+    for row in rows:
+        fastest = min(row["ipsec_mb_direct_ns"], row["openssl_ns"])
+        yield Figure("P5", f"{row['suite']} {row['bytes']}B {row['direction']}", row["engine_ns"] / fastest, 1.25,
+                     at_most=True)
+
+
+def latency_figures(rows):
+    """P6: loads in percent of the loss-free maximum."""
+    for size in sorted({row["bytes"] for row in rows}):
+        loads = {row["load"]: row["latency"] for row in rows if row["bytes"] == size and row.get("load")}
+        if 10 not in loads:
+            continue
+        base = loads[10]["p50_ns"]
+        yield Figure("P6", f"{size}B p50 at 10 % load", base / 1e3, unit=" us")
+        for load, goal in ((10, 4), (80, 12)):
+            if load in loads:
+                yield Figure("P6", f"{size}B p99 at {load} % load / p50 at 10 %", loads[load]["p99_ns"] / base, goal,
+                             at_most=True)
+
+
+def churn_figures(churn):
+    """P7 and P8."""
+    if "exchange" in churn:
+        table = churn["table"]
+        yield Figure("P7", f"sets/s installed, {table} in the table", churn["exchange"]["installed_per_s"], 100_000)
+    if churn.get("traffic"):
+        traffic = churn["traffic"]
+        share = 100 * (1 - traffic["received_per_s_during"] / traffic["received_per_s_before"])
+        yield Figure("P7", f"rate lost at {traffic['exchanged_per_s']:.0f} sets/s", share, 5, at_most=True, unit=" %")
+        yield Figure("P7", "packets lost meanwhile", traffic["lost"], 0, at_most=True)
+    if "memory" in churn:
+        memory = churn["memory"]
+        yield Figure("P8", f"bytes per SA at {memory['sas']} SAs", memory["bytes_per_sa"], 400, at_most=True)
+
+
+def worker_figures(workers):
+    """P9: what a second worker adds, against what a second crypto ceiling adds: the cores may be threads of one."""
+    yield Figure("P9", "two workers", (workers["two_per_s"] / workers["one_per_s"]) / workers["ceiling_gain"], 0.95)
+
+
+def mix_figures(mix):
+    """P10: time that the packets should take, each kind at its own speed, against the time that the mixture takes."""
+    share = mix["share"]
+    ideal_ns = (1 - share) * 1e9 / mix["first_per_s"] + share * 1e9 / mix["other_per_s"]
+    yield Figure("P10", f"{100 * share:.0f} % 3DES", ideal_ns * mix["mixed_per_s"] / 1e9, 0.90)
+    if "latency" in mix:
+        yield Figure("P10", "p99 of AES packets at half load", mix["latency"]["p99_ns"] / 1e3, unit=" us")
+
+
+SECTIONS = {"pipeline": (("P1", "P2", "P3"), pipeline_figures), "secgw": (("P4",), secgw_figures),
+            "single": (("P5",), single_figures), "latency": (("P6",), latency_figures),
+            "churn": (("P7", "P8"), churn_figures), "workers": (("P9",), worker_figures),
+            "mix": (("P10",), mix_figures)}
+
+
+def figures(results):
+    found = []
+    for section, (_, of_section) in SECTIONS.items():
+        if results.get(section):
+            found += of_section(results[section])
+    return sorted(found, key=lambda figure: int(figure.id[1:]))
+
+
+def not_measured(results):
+    """Ids of which a run has nothing."""
+    measured = {figure.id for figure in figures(results)}
+    return [name for names, _ in SECTIONS.values() for name in names if name not in measured]

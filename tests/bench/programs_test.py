@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""The programs of bench/ that need no running gmespd: help, wrong arguments, captures; and the figures from results."""
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from scapy.all import IP, IPv6, UDP, rdpcap
+from scapy.layers.ipsec import ESP, SecurityAssociation
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAMS = {Path(path).name: path for path in sys.argv[1:]}
+sys.argv = sys.argv[:1]
+sys.path.insert(0, str(ROOT / "bench"))
+
+import targets  # noqa: E402
+from secgw.config import configuration  # noqa: E402
+
+
+def run(name, *arguments):
+    command = [PROGRAMS[name], *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+class CommandLine(unittest.TestCase):
+    def test_help_says_what_a_program_is_for(self):
+        for name in PROGRAMS:
+            with self.subTest(name):
+                done = run(name, "--help")
+                self.assertEqual(done.returncode, 0)
+                self.assertRegex(done.stdout, r"(?s)\w.*--\w")
+
+    def test_wrong_arguments_are_named(self):
+        for name, arguments, words in (
+                ("traffic_generator", [], "--access"),
+                ("traffic_generator", ["--access", "a", "--host", "b", "--sizes", 20], "--sizes"),
+                ("traffic_generator", ["--access", "a", "--host", "b", "--ues", 0], "--ues"),
+                ("traffic_generator", ["--access", "net_none0", "--host", "net_none1", "--small-pages"], "--access"),
+                ("traffic_generator", ["--access", "a", "--host", "b", "--core", 9999], "--core 9999"),
+                ("sa_churn", ["--table", -1], "--table"),
+                ("sa_churn", ["--socket", "/nowhere/gmespd.sock"], "/nowhere/gmespd.sock"),
+                ("esp_capture", [], "--pcap"),
+                ("esp_capture", ["--pcap", "/nowhere/x"], "/nowhere/x"),
+                ("esp_capture", ["--cipher", "rot13", "--pcap", "/dev/null"], "--cipher"),
+                ("run", ["--only", "nothing"], "--only"),
+                ("run", ["--build", "/nowhere"], "/nowhere"),
+                ("run", ["--device-core", 0], "--device-core"),
+                ("compare", [], "--revision"),
+                ("compare", ["/nowhere/a.json", "/nowhere/b.json"], "/nowhere/a.json"),
+                ("plot", ["/nowhere/a.json"], "/nowhere/a.json")):
+            with self.subTest(f"{name} {arguments}"):
+                if name == "run" and "--device-core" in arguments:
+                    arguments = [*arguments, "--build", Path(PROGRAMS["sa_churn"]).parent.parent]
+                done = run(name, *arguments)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(words, done.stdout + done.stderr)
+
+
+class Captures(unittest.TestCase):
+    """Read and opened by scapy, which knows nothing of us."""
+
+    def capture(self, *arguments):
+        with tempfile.TemporaryDirectory() as folder:
+            pcap, sets = Path(folder) / "pcap", Path(folder) / "sets"
+            done = run("esp_capture", "--pcap", pcap, "--sets", sets, *arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            lines = [json.loads(line) for line in sets.read_text(encoding="ascii").splitlines()]
+            return rdpcap(str(pcap)), lines, done.stdout
+
+    def opened(self, packet, line):
+        ciphers = {"aes-cbc": "AES-CBC", "des-ede3-cbc": "3DES", "null": "NULL"}
+        macs = {"hmac-sha-1-96": "HMAC-SHA1-96", "hmac-md5-96": "HMAC-MD5-96"}
+        ip = packet[IP] if IP in packet else packet[IPv6]
+        extra = {}
+        if line["mode"] != "transport":
+            extra = {"tunnel_header": type(ip)(src=ip.src, dst=ip.dst), "nat_t_header": UDP(sport=4500, dport=4500)}
+        association = SecurityAssociation(
+            ESP, spi=packet[ESP].spi, crypt_algo=ciphers[line["cipher"]], auth_algo=macs[line["integrity"]],
+            crypt_key=bytes.fromhex(line.get("cipher_key", "")) or None, auth_key=bytes.fromhex(line["integrity_key"]),
+            **extra)
+        return association.decrypt(ip)
+
+    def test_uplink_opens_and_never_repeats_a_number(self):
+        for options in ([], ["--cipher", "null"], ["--integrity", "hmac-md5-96"], ["--cipher", "des-ede3-cbc"],
+                        ["--ipv6"], ["--tunnel"]):
+            with self.subTest(options):
+                packets, lines, said = self.capture("--ues", 3, "--packets", 40, *options)
+                by_spi = {line[key]: line for line in lines for key in ("spi_ps", "spi_pc")}
+                seen = set()
+                for packet in packets:
+                    number = (packet[ESP].spi, packet[ESP].seq)
+                    self.assertNotIn(number, seen)
+                    seen.add(number)
+                    line = by_spi[packet[ESP].spi]
+                    clear = self.opened(packet, line)
+                    datagram = clear[UDP]
+                    ports = (datagram.sport, datagram.dport)
+                    self.assertIn(ports, {(line["port_uc"], line["port_ps"]), (line["port_us"], line["port_pc"])})
+                    rebuilt = clear.copy()
+                    del rebuilt[UDP].chksum
+                    self.assertEqual(type(clear)(bytes(rebuilt))[UDP].chksum, datagram.chksum)
+                end = int(re.search(r"--sequence-from (\d+)", said).group(1))
+                self.assertEqual(end, max(number for _, number in seen) + 1)
+
+    def test_downlink_goes_between_ports_of_the_set(self):
+        packets, lines, _ = self.capture("--ues", 2, "--packets", 20, "--direction", "downlink", "--size", 600)
+        ues = {line["ue"]: line for line in lines}
+        for packet in packets:
+            line = ues[packet[IP].dst]
+            self.assertEqual(packet[IP].len, 600)
+            self.assertIn((packet[UDP].sport, packet[UDP].dport),
+                          {(line["port_ps"], line["port_uc"]), (line["port_pc"], line["port_us"])})
+
+    def test_second_cipher(self):
+        _, lines, _ = self.capture("--ues", 40, "--packets", 1, "--other-every", 20)
+        self.assertEqual([line["cipher"] for line in lines].count("des-ede3-cbc"), 2)
+
+    def test_every_key_is_another(self):
+        _, lines, _ = self.capture("--ues", 500, "--packets", 1)
+        self.assertEqual(len({line["integrity_key"] for line in lines} | {line["cipher_key"] for line in lines}), 1000)
+
+
+class SecgwConfiguration(unittest.TestCase):
+    LINE = {"mode": "transport", "integrity": "hmac-sha-1-96", "cipher": "aes-cbc", "ue": "10.1.0.0",
+            "local": "192.0.2.1", "spi_uc": 7, "spi_ps": 9, "integrity_key": "01" * 20, "cipher_key": "ab" * 16}
+
+    def test_policies_sas_and_routes(self):
+        text = list(configuration([json.dumps(self.LINE)]))
+        self.assertIn("sa in 9 cipher_algo aes-128-cbc cipher_key " + ":".join(["ab"] * 16) +
+                      " auth_algo sha1-hmac auth_key " + ":".join(["01"] * 20) + " mode transport", text)
+        policy = next(line for line in text if line.startswith("sp ipv4 out"))
+        self.assertRegex(policy, r"protect 7 .* dst 10\.1\.0\.0/32 ")
+
+    def test_what_it_cannot_do_is_refused(self):
+        for change in ({"mode": "udp-encapsulated-tunnel"}, {"integrity": "hmac-md5-96"}, {"ue": "2001:db8::1"}):
+            with self.subTest(change), self.assertRaises(ValueError):
+                list(configuration([json.dumps({**self.LINE, **change})]))
+
+
+class Figures(unittest.TestCase):
+    @staticmethod
+    def row(**change):
+        return {"suite": "aes-cbc/hmac-sha-1-96", "mode": "transport", "family": 4, "ues": 1000, "bytes": 300,
+                "direction": "in", "pipeline_ns": 200.0, "bare_ipsec_mb_ns": 100.0, "rate_over_bare": 0.5, **change}
+
+    def lines(self, **results):
+        return [figure.line() for figure in targets.figures(results)]
+
+    def test_lines_read_as_promised(self):
+        rows = [self.row(), self.row(ues=1_000_000, pipeline_ns=270.0)]
+        self.assertIn("P3 300B in 0.74 (goal 0.72) met", self.lines(pipeline=rows))
+        self.assertIn("P1 300B in 0.50 (goal 0.68) missed", self.lines(pipeline=rows))
+
+    def test_cost_beyond_crypto(self):
+        rows = [self.row(), self.row(suite="null/hmac-md5-96", pipeline_ns=220.0)]
+        self.assertIn("P2 null/hmac-md5-96 transport 300B in 1.20 (goal at most 1.15) missed",
+                      self.lines(pipeline=rows))
+
+    def test_mix_is_held_against_what_3des_leaves(self):
+        # 0.95 * 100 ns + 0.05 * 2,000 ns = 195 ns; the mixture takes 200 ns.
+        mix = {"share": 0.05, "first_per_s": 1e7, "other_per_s": 5e5, "mixed_per_s": 5e6}
+        self.assertEqual(self.lines(mix=mix), ["P10 5 % 3DES 0.97 (goal 0.9) met"])
+
+    def test_workers_are_held_against_the_ceiling_of_the_same_cores(self):
+        workers = {"one_per_s": 1e6, "two_per_s": 1.5e6, "ceiling_gain": 1.5}
+        self.assertEqual(self.lines(workers=workers), ["P9 two workers 1.00 (goal 0.95) met"])
+
+    def test_what_is_missing_is_known(self):
+        self.assertEqual(targets.not_measured({}), [f"P{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)])
+
+
+class Comparison(unittest.TestCase):
+    def compare(self, before, after, *arguments):
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder) / "a", Path(folder) / "b"]
+            for path, rate in zip(files, (before, after)):
+                path.write_text(json.dumps({"pipeline": [Figures.row(rate_over_bare=rate)]}), encoding="ascii")
+            return run("compare", *files, *arguments)
+
+    def test_a_loss_fails_and_a_gain_does_not(self):
+        self.assertEqual(self.compare(0.8, 0.5).returncode, 1)
+        self.assertIn("LOSS", self.compare(0.8, 0.5).stdout)
+        self.assertEqual(self.compare(0.5, 0.8).returncode, 0)
+        self.assertEqual(self.compare(0.80, 0.78).returncode, 0)
+        self.assertEqual(self.compare(0.80, 0.78, "--loss-max", 0.01).returncode, 1)
+
+    def test_nothing_in_common_fails(self):
+        with tempfile.NamedTemporaryFile("w") as empty:
+            empty.write("{}")
+            empty.flush()
+            self.assertEqual(run("compare", empty.name, empty.name).returncode, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

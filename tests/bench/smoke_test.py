@@ -1,0 +1,41 @@
+#!/usr/bin/env python3
+"""bench/run in its small form, against a real gmespd over memif: that every program works, no word about its speed."""
+import json
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = sys.argv.pop(1)
+
+
+class Smoke(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with tempfile.TemporaryDirectory() as folder:
+            result = Path(folder) / "result.json"
+            command = [ROOT / "bench/run", "--smoke", "--small-pages", "--build", BUILD, "--json", result]
+            cls.done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+            if cls.done.returncode != 0:
+                raise AssertionError(cls.done.stderr[-3000:])
+            cls.results = json.loads(result.read_text(encoding="utf-8"))
+            cls.tables = subprocess.run([ROOT / "bench/plot", result], capture_output=True, text=True, check=False)
+
+    def test_every_section_is_there(self):
+        self.assertEqual({figure["id"] for figure in self.results["figures"]},
+                         {"P1", "P2", "P5", "P6", "P7", "P8", "P9", "P10"})  # P3 needs a million UEs, P4 a peer
+
+    def test_the_machine_is_described(self):
+        self.assertTrue(self.results["machine"]["cpu"])
+        self.assertRegex(self.results["machine"]["versions"]["dpdk"], r"^\d")
+
+    def test_tables_are_made(self):
+        self.assertEqual(self.tables.returncode, 0, self.tables.stderr)
+        for word in ("pipeline", "latency", "churn"):
+            self.assertIn(word, self.tables.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
