@@ -25,6 +25,18 @@ CI_FUZZ_SECONDS = 8
 CI_SECONDS = 37 * 60
 CI_NEEDS = {"asan": (0.9, 240), "fuzz": (0, 120), "tsan": (0.6, 150)}
 
+# name: (folder, compiler, meson options). One configuration per kind; clang covers the sanitizers and the fuzzers,
+# so that both compilers see every file.
+QUICK = ["-Dbenchmarks=false", "-Doptimization=1", "-Ddebug=false"]  # sanitizers need line numbers only
+BUILDS = {
+    "plain": ("build", {"CC": "gcc", "CXX": "g++"}, []),
+    "asan": ("build/asan", {"CC": "clang-14", "CXX": "clang++-14"},
+             ["-Dsanitize=address", "-Dfuzzers=true", *QUICK]),
+    "tsan": ("build/tsan", {"CC": "gcc", "CXX": "g++"}, ["-Dsanitize=thread", *QUICK]),
+}
+
+STEPS = ["tidy", "plain", "vectors", "interop", "asan", "fuzz", "tsan"]
+
 # Real peers: the program in tests/interop, and what makes it short, or whole with --full.
 INTEROP = {
     "kernel peers": ("kernel_matrix.py", ["--output", "build/interop"], ["--output", "build/interop", "--full"]),
