@@ -170,13 +170,10 @@ void DataPlane::restore(int integrity, int cipher) {
   if (dp_ != nullptr) gmesp_dp_restore(dp_, integrity, cipher, kCallTimeoutMs);
 }
 
-/// Commands go out several at a time, the last ones in poll(): gmespd wakes once for them, not for
-/// each, and begins while we go on.
+/// Commands go out together, in poll(): gmespd then wakes once for many, not for each.
 void DataPlane::send(Command&& command) {
-  constexpr size_t kTogether = 8;
   queue_.push_back(command);
   gmesp_sa_set_wipe(&command.set);
-  if (queue_.size() >= kTogether) drain_queue();
 }
 
 void DataPlane::drain_queue() {
