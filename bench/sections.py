@@ -29,6 +29,7 @@ class Plan:
     rounds: int = 15
     sizes: list = field(default_factory=lambda: [300, 600, 1400])
     ues: list = field(default_factory=lambda: [1, 1000, 100_000, 1_000_000])
+    suites: list = field(default_factory=lambda: SUITES)
     traffic_ues: int = 1000
     traffic_packets: int = 2_000_000
     trial_s: float = 1.0
@@ -41,9 +42,9 @@ class Plan:
     resolution: float = 0.02
 
 
-SMOKE = Plan(repeats=1, rounds=3, sizes=[300], ues=[1, 1000], traffic_ues=50, traffic_packets=20_000, trial_s=0.1,
-             table=2_000, exchange_s=0.5, exchange_rate=500, sas=[1, 10], capture_packets=1_024, count_s=0.3,
-             resolution=0.3)
+SMOKE = Plan(repeats=1, rounds=3, sizes=[300], ues=[1, 1000], suites=SUITES[2:3], traffic_ues=50,
+             traffic_packets=20_000, trial_s=0.1, table=2_000, exchange_s=0.5, exchange_rate=500, sas=[1, 10],
+             capture_packets=1_024, count_s=0.3, resolution=0.3)
 
 
 def say(text):
@@ -54,7 +55,8 @@ def pipeline(programs, plan):
     """Every case once in each repeat, so that all cases see the same moods of the machine."""
     sizes = ["--sizes", *plan.sizes, "--rounds", plan.rounds]
     thousand = ["--ues", min(1000, max(plan.ues))]
-    cases = [["--ues", *plan.ues]] + [[*thousand, "--integrity", mac, "--cipher", cipher] for mac, cipher in SUITES]
+    cases = [["--ues", *plan.ues]]
+    cases += [[*thousand, "--integrity", mac, "--cipher", cipher] for mac, cipher in plan.suites]
     cases += [[*thousand, "--mode", "udp-enc-tun"], [*thousand, "--family", 6]]
     runs = []
     for repeat in range(plan.repeats):

@@ -108,7 +108,7 @@ def test_a_flood_of_sm1_is_answered_in_bounded_memory_and_harms_no_set():
 
 # Shows: R-D-F3, R-C-04
 def test_clients_killed_in_mid_call_leave_nothing_behind():
-    with pair() as running:
+    with pair(capacity=100_000) as running:  # more than they can fill in their time
         control = running.up().client()
         user = User(1)
         user.register(control)
