@@ -3,8 +3,10 @@
 import subprocess
 import sys
 import tempfile
-import traceback
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from verdict import run_functions  # noqa: E402
 
 GMESPD = sys.argv[1]
 
@@ -62,21 +64,5 @@ def test_help_and_version_end_with_0():
     assert version.returncode == 0 and version.stdout.startswith("gmespd "), version
 
 
-def main():
-    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
-    failed = []
-    for name, test in tests:
-        try:
-            test()
-            print(f"[       OK ] {name}")
-        except Exception:  # every failure is reported, whatever it is, and the others still run
-            failed.append(name)
-            print(f"[  FAILED  ] {name}\n{traceback.format_exc()}")
-    print(f"[  PASSED  ] {len(tests) - len(failed)} tests.")
-    if failed:
-        print(f"[  FAILED  ] {len(failed)} tests, listed above")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_functions(globals()))

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ue"))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 from gmesp_client import Control, GmespError  # noqa: E402
+from verdict import run_functions  # noqa: E402
 
 if os.environ.pop("LD_PRELOAD", None):  # a sanitizer's, for this process only
     del os.environ["ASAN_OPTIONS"]
@@ -416,21 +417,5 @@ def test_a_wrong_configuration_names_file_line_and_key():
         assert subprocess.run([GMESP_CONTROL, "--check-config", "-c", str(file)], check=False).returncode == 0
 
 
-def main(functions):
-    tests = [(name, test) for name, test in functions.items() if name.startswith("test_")]
-    failed = []
-    for name, test in tests:
-        try:
-            test()
-            print(f"[       OK ] {name}", flush=True)
-        except Exception:  # noqa: BLE001
-            failed.append(name)
-            print(f"[  FAILED  ] {name}\n{traceback.format_exc()}", flush=True)
-    print(f"[  PASSED  ] {len(tests) - len(failed)} tests.")
-    if failed:
-        print(f"[  FAILED  ] {len(failed)} tests, listed above")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(run_functions(globals()))

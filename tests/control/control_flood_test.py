@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from control_daemon_test import LOCAL, PS, User, main, pair
+from control_daemon_test import LOCAL, PS, User, pair
+from verdict import run_functions
 
 FLOOD_SM1 = int(os.environ.get("GMESP_FLOOD_SM1", "20000"))
 FLOODERS = 2
@@ -175,4 +176,4 @@ def test_the_last_port_is_a_clear_verdict_and_comes_back_after_its_rest():
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(run_functions(globals()))

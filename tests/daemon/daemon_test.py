@@ -12,9 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from contextlib import contextmanager
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from verdict import run_functions  # noqa: E402
 
 GMESPD, GMESPCTL = sys.argv[1], sys.argv[2]
 STARTED_WITHIN_S = 60
@@ -317,22 +319,5 @@ def test_algorithms_are_withdrawn_at_run_time():
         assert len(live_sets(running)) == 2
 
 
-def main(scope):
-    """Runs the tests of a module, given by its globals(); returns the exit status."""
-    tests = [(name, test) for name, test in scope.items() if name.startswith("test_")]
-    failed = []
-    for name, test in tests:
-        try:
-            test()
-            print(f"[       OK ] {name}", flush=True)
-        except Exception:  # every failure is reported, whatever it is, and the others still run
-            failed.append(name)
-            print(f"[  FAILED  ] {name}\n{traceback.format_exc()}", flush=True)
-    print(f"[  PASSED  ] {len(tests) - len(failed)} tests.")
-    if failed:
-        print(f"[  FAILED  ] {len(failed)} tests, listed above")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(run_functions(globals()))

@@ -16,7 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from daemon_test import GMESPCTL, TMPFS, Daemon, live_sets, main, sa_set
+from daemon_test import GMESPCTL, TMPFS, Daemon, live_sets, sa_set
+from verdict import run_functions
 
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
@@ -250,4 +251,4 @@ def test_wireshark_decrypts_with_exported_keys():
 
 
 if __name__ == "__main__":
-    sys.exit(main(globals()))
+    sys.exit(run_functions(globals()))

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -37,11 +36,13 @@ def require_namespaces():
 require_namespaces()
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "interop"))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 import lab  # noqa: E402
 from real_ports import Gmespd, joined_by_testpmd, make_access_wire, running, wires  # noqa: E402
 from steady_traffic import SteadyTraffic  # noqa: E402
 from ue import (ENCAPSULATION_PORT, TUNNEL, Ue, delivered, esp_of, from_host, from_network,  # noqa: E402
                 from_outer_port, opened, read_frame)
+from verdict import run_functions  # noqa: E402
 
 FULL = os.environ.get("GMESP_FULL") == "1"
 HUGE_PAGE_BYTES = 2 << 20
@@ -431,23 +432,8 @@ def test_sets_come_and_go_under_traffic():
 
 def main():
     Gmespd.programs = tuple(sys.argv[1:3])
-    wanted = sys.argv[3:]
-    tests = [(name, test) for name, test in globals().items()
-             if name.startswith("test_") and (not wanted or name in wanted)]
     make_access_wire()
-    failed = []
-    for name, test in tests:
-        started = time.monotonic()
-        try:
-            test()
-            print(f"[       OK ] {name} ({time.monotonic() - started:.1f} s)", flush=True)
-        except Exception:  # every failure is reported, whatever it is, and the others still run
-            failed.append(name)
-            print(f"[  FAILED  ] {name}\n{traceback.format_exc()}", flush=True)
-    print(f"[  PASSED  ] {len(tests) - len(failed)} tests.")
-    if failed:
-        print(f"[  FAILED  ] {len(failed)} tests, listed above")
-    return 1 if failed else 0
+    return run_functions(globals(), sys.argv[3:])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 
 SKIPPED = 77
@@ -18,9 +17,11 @@ if os.geteuid() != 0 or not os.path.exists("/dev/net/tun") or \
     sys.exit(SKIPPED)
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "interop"))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 import lab  # noqa: E402
 from real_ports import Gmespd, make_access_wire, running, wires  # noqa: E402
 from ue import (PCSCF, Ue, _UDP, address_bytes, from_network, ip, read_frame, read_udp, udp)  # noqa: E402
+from verdict import run_functions  # noqa: E402
 
 SIP_PORT = 5060
 REJECT = '[screen]\nnot_allowed = "reject"\nnot_allowed_status = 403\n[limits]\nsip_replies_per_second = 10\n'
@@ -201,23 +202,8 @@ def test_bad_rules_stop_the_start():
 
 def main():
     Gmespd.programs = tuple(sys.argv[1:3])
-    wanted = sys.argv[3:]
-    tests = [(name, test) for name, test in globals().items()
-             if name.startswith("test_") and (not wanted or name in wanted)]
     make_access_wire()
-    failed = []
-    for name, test in tests:
-        started = time.monotonic()
-        try:
-            test()
-            print(f"[       OK ] {name} ({time.monotonic() - started:.1f} s)", flush=True)
-        except Exception:  # every failure is reported, whatever it is, and the others still run
-            failed.append(name)
-            print(f"[  FAILED  ] {name}\n{traceback.format_exc()}", flush=True)
-    print(f"[  PASSED  ] {len(tests) - len(failed)} tests.")
-    if failed:
-        print(f"[  FAILED  ] {len(failed)} tests, listed above")
-    return 1 if failed else 0
+    return run_functions(globals(), sys.argv[3:])
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "ue"))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 
 def _missing():
@@ -43,6 +44,7 @@ from esp_stack import EspStack  # noqa: E402
 from mnl_pcscf import CONNECTIONS, GRACE_S, LIFETIME_S, MW, PENDING_S, TIMER_S, MnlPcscf  # noqa: E402
 from real_network import DOMAIN, PROTECTED_PORTS, Phone, settled  # noqa: E402
 from ue import Subscription, Ue  # noqa: E402
+from verdict import run_cases  # noqa: E402
 
 IMPI = "phone@home.test"
 FORGOTTEN_S = PENDING_S + GRACE_S + 3 * TIMER_S + 2  # a pending contact and its SAs
@@ -388,17 +390,11 @@ def _run(arguments):
     held = lab.lock(arguments.output)
     names = [f"KamailioMnlTest.{name}" for name in arguments.tests]
     names = names or (REDUCED if arguments.reduced else ["KamailioMnlTest"])
-    tests = unittest.TestLoader().loadTestsFromNames(names, sys.modules[__name__])
     try:
-        result = unittest.TextTestRunner(verbosity=2).run(tests)
+        return run_cases(sys.modules[__name__], names)
     finally:
         lab.keep_logs(arguments.output / "logs")
         os.close(held)
-    bad = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})  # not subtests
-    print(f"[  PASSED  ] {max(0, result.testsRun - bad)} tests.")
-    if bad:
-        print(f"[  FAILED  ] {bad} tests, listed above")
-    return 0 if result.wasSuccessful() else 1
 
 
 REDUCED = [f"KamailioMnlTest.test_{name}" for name in (

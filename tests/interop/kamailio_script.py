@@ -13,12 +13,12 @@ import socket
 import sys
 import threading
 import time
-import unittest
 from collections import Counter
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "ue")]
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = "/usr/lib/*/kamailio/modules"
 
@@ -45,6 +45,7 @@ from esp import TRANSPORT, TUNNEL  # noqa: E402
 from kamailio_pcscf import MW, TIMEOUT_MS  # noqa: E402
 from kamailio_test_case import IMPI, KamailioTest  # noqa: E402
 from real_network import LINGER_S, PORT_PS, settled  # noqa: E402
+from verdict import run_cases  # noqa: E402
 
 PAUSE_S = 1.1  # of gmesp.py after a time-out, and a little more
 REDUCED = ("test_registers_over_udp_and_ipv4", "test_registers_over_tcp_and_ipv6", "test_registers_behind_a_nat",
@@ -454,18 +455,11 @@ def _main():
         build / name for name in ("dataplane/gmespd", "control/daemon/gmesp-control", "control/cli/gmespctl",
                                   "control/client/libgmesp.so.0")]
     names = arguments.tests or (REDUCED if arguments.reduced else [])
-    loader = unittest.TestLoader()
-    tests = loader.loadTestsFromNames([f"KamailioScriptTest.{name}" for name in names] or ["KamailioScriptTest"],
-                                      sys.modules[__name__])
+    names = [f"KamailioScriptTest.{name}" for name in names] or ["KamailioScriptTest"]
     try:
-        result = unittest.TextTestRunner(verbosity=2).run(tests)
+        return run_cases(sys.modules[__name__], names)
     finally:
         lab.keep_logs(KamailioScriptTest.output)
-    bad = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})  # not subtests
-    print(f"[  PASSED  ] {max(0, result.testsRun - bad)} tests.")
-    if bad:
-        print(f"[  FAILED  ] {bad} tests, listed above; capture and logs: {KamailioScriptTest.output}")
-    return 0 if result.wasSuccessful() else 1
 
 
 if __name__ == "__main__":

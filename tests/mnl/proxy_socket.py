@@ -10,9 +10,12 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from pathlib import Path
 
-import xfrm
-from xfrm import Algorithms
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+import xfrm  # noqa: E402
+from verdict import run_cases  # noqa: E402
+from xfrm import Algorithms  # noqa: E402
 
 LIBRARY, GMESPCTL, MODEL_SERVER, LIBMNL, LIBGMESP = sys.argv[1:6]
 NETLINK_XFRM = 6
@@ -165,12 +168,4 @@ class Report:
 
 def run(module):
     """The tests of a module, or those named on the command line; its exit status."""
-    loader = unittest.TestLoader()
-    names = sys.argv[6:]
-    suite = loader.loadTestsFromNames(names, module) if names else loader.loadTestsFromModule(module)
-    result = unittest.TextTestRunner(verbosity=2).run(suite)
-    bad = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})  # not subtests
-    print(f"[  PASSED  ] {max(0, result.testsRun - bad)} tests.")
-    if bad:
-        print(f"[  FAILED  ] {bad} tests, listed above")
-    return 0 if result.wasSuccessful() else 1
+    return run_cases(module, sys.argv[6:])

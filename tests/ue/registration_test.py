@@ -14,6 +14,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "interop"))
+sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 
 def _missing():
@@ -36,6 +37,7 @@ from access_wire import ENCAPSULATION_PORT, AccessWire, clear_leaks  # noqa: E40
 from aka import Usim  # noqa: E402
 from esp import TRANSPORT, TUNNEL  # noqa: E402
 from real_network import LINGER_S, PORT_PS, PROTECTED_PORTS, TEMPORARY_S, Phone, RealNetwork, settled  # noqa: E402
+from verdict import run_cases  # noqa: E402
 
 PROGRAMS = sys.argv[1:5]
 IMPI = "phone@home.test"
@@ -386,15 +388,8 @@ class RegistrationTest(unittest.TestCase):
 
 
 def _main():
-    loader = unittest.TestLoader()
-    names = [f"RegistrationTest.{name}" for name in sys.argv[5:]] or ["RegistrationTest"]
-    tests = loader.loadTestsFromNames(names, sys.modules[__name__])
-    result = unittest.TextTestRunner(verbosity=2).run(tests)
-    bad = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})  # not subtests
-    print(f"[  PASSED  ] {max(0, result.testsRun - bad)} tests.")
-    if bad:
-        print(f"[  FAILED  ] {bad} tests, listed above")
-    return 0 if result.wasSuccessful() else 1
+    names = [f"RegistrationTest.{name}" for name in sys.argv[5:]]
+    return run_cases(sys.modules[__name__], names or ["RegistrationTest"])
 
 
 if __name__ == "__main__":
