@@ -19,19 +19,21 @@
 #include "bare_ipsec_mb.h"
 #include "crypto/ipsec_mb_manager.h"
 #include "dataplane/ipsec/pipeline.h"
+#include "frame_memory.h"
 #include "phones.h"
 
 namespace {
 
 using namespace gmesp;
+using bench::FrameMemory;
+using bench::kRoundPackets;
+using bench::median;
 using bench::PhoneOptions;
 using bench::Phones;
 using ipsec::Packet;
 using ipsec::Side;
 
 constexpr uint32_t kBurst = 64;
-constexpr uint32_t kRoundPackets = 4096;
-constexpr uint32_t kBufferBytes = 2304;
 
 double ticks_per_ns() {
   using Clock = std::chrono::steady_clock;
@@ -41,44 +43,6 @@ double ticks_per_ns() {
   const std::chrono::duration<double, std::nano> passed = Clock::now() - start;
   return static_cast<double>(__rdtsc() - ticks) / passed.count();
 }
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-/// Buffers in one piece of memory, like a pool of mbufs; frames that go out go nowhere.
-class Memory final : public ipsec::PacketIo {
- public:
-  Memory() : bytes_(size_t{kRoundPackets} * kBufferBytes) {}
-
-  Packet packet(uint32_t at, uint32_t length) {
-    Packet packet{};
-    packet.buffer = bytes_.data() + size_t{at} * kBufferBytes;
-    packet.data = packet.buffer + ipsec::Pipeline::kHeadroomBytes;
-    packet.capacity = kBufferBytes;
-    packet.length = length;
-    packet.owner = packet.buffer;
-    return packet;
-  }
-  uint8_t* frame(uint32_t at) {
-    return bytes_.data() + size_t{at} * kBufferBytes + ipsec::Pipeline::kHeadroomBytes;
-  }
-
-  uint32_t transmit(Side, std::span<const ipsec::Outgoing> packets) override {
-    sent += packets.size();
-    return static_cast<uint32_t>(packets.size());
-  }
-  bool allocate(uint32_t, Packet&) override { return false; }
-  void release(void*) override {}
-  bool hand_off(uint8_t, Side, const Packet&) override { return false; }
-
-  uint64_t sent = 0;
-
- private:
-  std::vector<uint8_t> bytes_;
-};
 
 struct Case {
   PhoneOptions phones;
@@ -186,7 +150,7 @@ class Measurement {
   }
 
   Phones& phones_;
-  Memory memory_;
+  FrameMemory memory_;
   ipsec::Pipeline pipeline_;
   crypto::Manager manager_;
   const double ticks_;

@@ -16,6 +16,7 @@
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/header_layout.h"
 #include "dataplane/ipsec/pipeline.h"
+#include "frame_memory.h"
 #include "phones.h"
 
 namespace {
@@ -25,37 +26,10 @@ using ipsec::Packet;
 using ipsec::Side;
 
 constexpr uint32_t kBurst = 64;
-constexpr uint32_t kRoundPackets = 4096;
 constexpr uint32_t kRounds = 101;
 constexpr uint32_t kIpBytes = 600;
 constexpr uint32_t kUes = 1000;
-constexpr uint32_t kBufferBytes = 2304;
 constexpr uint32_t kTexts = 256;
-
-class Memory final : public ipsec::PacketIo {
- public:
-  Memory() : bytes_(size_t{kRoundPackets} * kBufferBytes) {}
-  Packet packet(uint32_t at, uint32_t length) {
-    Packet packet{};
-    packet.buffer = bytes_.data() + size_t{at} * kBufferBytes;
-    packet.data = packet.buffer + ipsec::Pipeline::kHeadroomBytes;
-    packet.capacity = kBufferBytes;
-    packet.length = length;
-    packet.owner = packet.buffer;
-    return packet;
-  }
-  uint32_t transmit(Side, std::span<const ipsec::Outgoing> packets) override {
-    sent += packets.size();
-    return static_cast<uint32_t>(packets.size());
-  }
-  bool allocate(uint32_t, Packet&) override { return false; }
-  void release(void*) override {}
-  bool hand_off(uint8_t, Side, const Packet&) override { return false; }
-  uint64_t sent = 0;
-
- private:
-  std::vector<uint8_t> bytes_;
-};
 
 std::string message(uint32_t number, size_t bytes) {
   const std::string user = "user" + std::to_string(number);
@@ -106,10 +80,10 @@ class SipInstead final : public ipsec::Screen {
   uint32_t next_ = 0;
 };
 
-double round_ns(ipsec::Pipeline& pipeline, Memory& memory, bench::Phones& phones,
+double round_ns(ipsec::Pipeline& pipeline, bench::FrameMemory& memory, bench::Phones& phones,
                 std::mt19937_64& random) {
   std::vector<Packet> packets;
-  for (uint32_t i = 0; i < kRoundPackets; ++i) {
+  for (uint32_t i = 0; i < bench::kRoundPackets; ++i) {
     Packet packet = memory.packet(i, 0);
     uint32_t esp_offset = 0;
     packet.length =
@@ -118,20 +92,15 @@ double round_ns(ipsec::Pipeline& pipeline, Memory& memory, bench::Phones& phones
   }
   const uint64_t before = memory.sent;
   const auto start = std::chrono::steady_clock::now();
-  for (uint32_t at = 0; at < kRoundPackets; at += kBurst)
+  for (uint32_t at = 0; at < bench::kRoundPackets; at += kBurst)
     pipeline.process({packets.data() + at, kBurst}, {}, 1000);
   const std::chrono::duration<double, std::nano> passed = std::chrono::steady_clock::now() - start;
-  if (memory.sent - before != kRoundPackets) {
+  if (memory.sent - before != bench::kRoundPackets) {
     std::fprintf(stderr, "screen_path: %lu of %u packets went through\n", memory.sent - before,
-                 kRoundPackets);
+                 bench::kRoundPackets);
     std::exit(EXIT_FAILURE);
   }
-  return passed.count() / kRoundPackets;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  return passed.count() / bench::kRoundPackets;
 }
 
 ipsec::SaDatabaseOptions database_options() {
@@ -157,7 +126,7 @@ int main() {
   ipsec::SaDatabase database(database_options());
   bench::Phones phones({.ues = kUes});
   if (!phones.install(database)) return EXIT_FAILURE;
-  Memory memory;
+  bench::FrameMemory memory;
   ipsec::PipelineOptions options;
   ipsec::Pipeline without(options, database, memory);
   options.screen = &screen;
@@ -169,8 +138,8 @@ int main() {
     without_ns.push_back(round_ns(without, memory, phones, random));
     with_ns.push_back(round_ns(with, memory, phones, random));
   }
-  const double bare = median(without_ns);
-  const double screened = median(with_ns);
+  const double bare = bench::median(without_ns);
+  const double screened = bench::median(with_ns);
   std::printf(
       "{\"bytes\": %u, \"rules\": %zu, \"without_ns\": %.0f, \"with_ns\": %.0f, "
       "\"rate_ratio\": %.3f}\n",

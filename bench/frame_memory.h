@@ -1,0 +1,55 @@
+// Frames of a benchmark in one piece of memory, like a pool of mbufs; what goes out goes nowhere.
+//
+// Threading: one thread. Memory: taken at construction.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/ipsec/pipeline.h"
+
+namespace gmesp::bench {
+
+inline constexpr uint32_t kRoundPackets = 4096;
+inline constexpr uint32_t kFrameBufferBytes = 2304;
+
+class FrameMemory final : public ipsec::PacketIo {
+ public:
+  FrameMemory() : bytes_(size_t{kRoundPackets} * kFrameBufferBytes) {}
+
+  uint8_t* frame(uint32_t at) {
+    return bytes_.data() + size_t{at} * kFrameBufferBytes + ipsec::Pipeline::kHeadroomBytes;
+  }
+  ipsec::Packet packet(uint32_t at, uint32_t length) {
+    ipsec::Packet packet{};
+    packet.data = frame(at);
+    packet.buffer = packet.data - ipsec::Pipeline::kHeadroomBytes;
+    packet.capacity = kFrameBufferBytes;
+    packet.length = length;
+    packet.owner = packet.buffer;
+    return packet;
+  }
+
+  uint32_t transmit(ipsec::Side, std::span<const ipsec::Outgoing> packets) override {
+    sent += packets.size();
+    return static_cast<uint32_t>(packets.size());
+  }
+  bool allocate(uint32_t, ipsec::Packet&) override { return false; }
+  void release(void*) override {}
+  bool hand_off(uint8_t, ipsec::Side, const ipsec::Packet&) override { return false; }
+
+  uint64_t sent = 0;  ///< packets
+
+ private:
+  std::vector<uint8_t> bytes_;
+};
+
+inline double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace gmesp::bench
