@@ -90,8 +90,10 @@ class EspStack:
         self._ip(f"rule add {rule}")
         self._rules.append(rule)
         family, add = "ip6" if self._is_ipv6 else "ip", f"add rule inet {self._name}"
-        self._nft(f"{add} in iifname != {self._name} {family} daddr {address} meta l4proto {{ tcp, udp }} "
-                  f"th dport {low}-{high} counter drop",
+        # IPv6 fragments come here one by one, and nftables takes the middle of a message for ports if one lets it.
+        whole_or_first = ("exthdr frag missing", "frag frag-off 0") if self._is_ipv6 else ("",)
+        self._nft(*(f"{add} in iifname != {self._name} {family} daddr {address} meta l4proto {{ tcp, udp }} "
+                    f"{packet} th dport {low}-{high} counter drop" for packet in whole_or_first),
                   f"{add} out oifname != {self._name} {family} saddr {address} meta l4proto {{ tcp, udp }} "
                   f"th sport {low}-{high} counter drop")
 
