@@ -1,5 +1,6 @@
 // The public functions that change something, waiting and not waiting, and those that fetch.
 #include <string.h>
+#include <unistd.h>
 
 #include "control/client/record.h"
 
@@ -158,6 +159,12 @@ int gmesp_dp_submit_get_set(gmesp_dp* dp, uint64_t set_id, uint64_t tag) {
 
 int gmesp_dp_submit_next_set(gmesp_dp* dp, uint64_t index, uint64_t tag) {
   return submit_argument(dp, CommandKind::kNextSet, 0, index, tag);
+}
+
+void gmesp_dp_hold(gmesp_dp* dp, int is_held) {
+  if (dp == nullptr || getpid() != dp->owner || dp->broken != GMESP_OK) return;
+  dp->is_held = is_held != 0;
+  if (!dp->is_held) wake(*dp);
 }
 
 int gmesp_dp_poll_completion(gmesp_dp* dp, gmesp_completion* completion) {

@@ -16,7 +16,9 @@
 struct gmesp_dp {
   pid_t owner;  ///< the process that opened the connection
   int socket;
-  int broken;  ///< why no further answer will come, GMESP_OK while all is well
+  bool is_held;      ///< submitted commands do not wake gmespd by themselves
+  bool is_bell_due;  ///< commands wait that gmespd was not woken for
+  int broken;        ///< why no further answer will come, GMESP_OK while all is well
   gmesp::shm::MemoryHeader* memory;
   uint64_t memory_bytes;
   gmesp::shm::RingProducer<gmesp::shm::Command> commands;
@@ -46,6 +48,9 @@ int error_of(gmesp_dp& dp, const shm::Completion& answer);
 
 /// Sends the command for gmesp_dp_poll_completion. The command's keys are wiped here.
 int submit(gmesp_dp& dp, shm::Command& command, uint64_t tag);
+
+/// Wakes gmespd if it sleeps over commands that wait for it.
+void wake(gmesp_dp& dp);
 
 /// Sends the command and waits for its answer. The command's keys are wiped here. The result is
 /// error_of(answer) if an answer came.

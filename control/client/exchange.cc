@@ -104,7 +104,8 @@ int send_command(gmesp_dp& dp, shm::Command& command, Waiter waiter, uint64_t us
     if (result == shm::RingResult::kBusy) return fail(dp, GMESP_E_AGAIN, "command ring is full");
     return break_connection(dp, GMESP_E_PROTOCOL, "index of the command ring is corrupt");
   }
-  if (dp.commands.peer_sleeps()) shm::ring_bell(dp.socket);
+  dp.is_bell_due = true;
+  if (!dp.is_held || waiter != Waiter::kPoll) wake(dp);
   return GMESP_OK;
 }
 
@@ -127,6 +128,12 @@ int await(gmesp_dp& dp, int timeout_ms, shm::Completion& answer) {
 }
 
 }  // namespace
+
+void wake(gmesp_dp& dp) {
+  if (!dp.is_bell_due) return;
+  dp.is_bell_due = false;
+  if (dp.commands.peer_sleeps()) shm::ring_bell(dp.socket);
+}
 
 int begin(gmesp_dp* dp) {
   if (dp == nullptr) return GMESP_E_BAD_ARGUMENT;
@@ -193,6 +200,7 @@ int next_submitted(gmesp_dp& dp, shm::Completion& answer) {
       return GMESP_OK;
     }
     if (error != GMESP_E_AGAIN) return error;
+    wake(dp);
     drain_bells(dp);
     if (arm(dp.completions)) return dp.broken != GMESP_OK ? dp.broken : GMESP_E_AGAIN;
   }

@@ -377,6 +377,11 @@ GMESP_API int gmesp_dp_submit_set_peer_port(struct gmesp_dp *dp, uint64_t set_id
 GMESP_API int gmesp_dp_submit_get_set(struct gmesp_dp *dp, uint64_t set_id, uint64_t tag);
 GMESP_API int gmesp_dp_submit_next_set(struct gmesp_dp *dp, uint64_t index, uint64_t tag);
 
+/* Nonzero: gmespd is not woken for each submitted command from here on; zero: it is, and now once
+ * for all that wait. For many commands at a time; a call that waits, and polling that finds no
+ * completion, wake gmespd in any case, so nothing is held for ever. */
+GMESP_API void gmesp_dp_hold(struct gmesp_dp *dp, int is_held);
+
 /* How many submitted commands may be without a fetched completion. */
 GMESP_API uint32_t gmesp_dp_depth(const struct gmesp_dp *dp);
 

@@ -170,14 +170,22 @@ void DataPlane::restore(int integrity, int cipher) {
   if (dp_ != nullptr) gmesp_dp_restore(dp_, integrity, cipher, kCallTimeoutMs);
 }
 
-/// Commands go out together, in poll(): gmespd then wakes once for many, not for each.
+/// Commands go out together, in poll().
 void DataPlane::send(Command&& command) {
   queue_.push_back(command);
   gmesp_sa_set_wipe(&command.set);
 }
 
+/// gmespd wakes once for many commands, not for each.
 void DataPlane::drain_queue() {
-  while (dp_ != nullptr && !queue_.empty()) {
+  if (dp_ == nullptr || queue_.empty()) return;
+  gmesp_dp_hold(dp_, 1);
+  submit_queue();
+  gmesp_dp_hold(dp_, 0);
+}
+
+void DataPlane::submit_queue() {
+  while (!queue_.empty()) {
     Command& command = queue_.front();
     // The removal of the cancelled set itself is put in front by take_install().
     if (cancelled_ != 0 && command.kind != Kind::kWalk) return;

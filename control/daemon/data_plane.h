@@ -92,6 +92,7 @@ class DataPlane {
   void send(Command&& command);
   int submit(const Command& command);
   void drain_queue();
+  void submit_queue();
   void take(const gmesp_completion& completion);
   void take_install(sa::SetNumber number, const gmesp_completion& completion);
   void take(const gmesp_event& event);

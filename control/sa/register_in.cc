@@ -167,7 +167,7 @@ Refusal SaManager::read_offer_of(const Incoming& incoming, Procedure& procedure)
   if (lines.empty()) return Refusal::kNoAgreement;
   if (parse_security_list(lines, procedure.security_client) != HeaderError::kNone)
     return Refusal::kHeaderBad;
-  if (policy_.verifies_bytewise) procedure.security_client_text = joined(lines);
+  procedure.security_client_text = joined(lines);
   switch (read_offer(procedure.security_client, procedure.offer)) {
     case HeaderError::kNone:
       break;
@@ -255,11 +255,10 @@ Verdict SaManager::on_sm7(const Incoming& incoming) {
   }
   const std::span<const std::string_view> verify = incoming.request.security_verify;
   const std::span<const std::string_view> client = incoming.request.security_client;
-  bool is_mirrored;
-  if (policy_.verifies_bytewise) {
-    is_mirrored = mirrors_bytewise(procedure.security_server_text, verify) &&
-                  mirrors_bytewise(procedure.security_client_text, client);
-  } else {
+  // A UE that gives back the same bytes, as most do, need not be understood.
+  bool is_mirrored = mirrors_bytewise(procedure.security_server_text, verify) &&
+                     mirrors_bytewise(procedure.security_client_text, client);
+  if (!is_mirrored && !policy_.verifies_bytewise) {
     SecurityList returned, repeated;
     is_mirrored = parse_security_list(verify, returned) == HeaderError::kNone &&
                   parse_security_list(client, repeated) == HeaderError::kNone &&

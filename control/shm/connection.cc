@@ -1,6 +1,7 @@
 #include "control/shm/connection.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,24 +37,32 @@ void Connection::kill(const std::string& why) {
   if (!dead()) why_dead_ = why;
 }
 
-/// A few at a time: a client that floods the socket waits for its turn like the others. The hang-up
-/// is asked for by itself, so that unread bells do not hide it.
+/// A few at a time: a client that floods the socket waits for its turn like the others.
 void Connection::hear_bell() {
-  constexpr int kBellsMax = 16;
+  constexpr unsigned kBellsMax = 16;
+  char bells[kBellsMax];
+  iovec places[kBellsMax];
+  mmsghdr messages[kBellsMax]{};
+  for (unsigned i = 0; i < kBellsMax; ++i) {
+    places[i] = {&bells[i], 1};
+    messages[i].msg_hdr.msg_iov = &places[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  const int count = recvmmsg(socket_, messages, kBellsMax, MSG_DONTWAIT, nullptr);
+  if (count < 0 && errno != EAGAIN && errno != EINTR)
+    return kill("client hung up (" + std::to_string(errno) + ")");
+  for (int i = 0; i < count; ++i)
+    if (messages[i].msg_len == 0) return kill("client hung up");
+}
+
+/// Asked for by itself, because unread bells hide it.
+void Connection::hear_hang_up() {
   pollfd hang_up{socket_, POLLRDHUP, 0};
   // A signal interrupts even a poll that does not wait.
   int found = 0;
   do found = poll(&hang_up, 1, 0);
   while (found < 0 && errno == EINTR);
-  if (found != 0) return kill("client hung up");
-  for (int i = 0; i < kBellsMax; ++i) {
-    char bell[16];
-    const ssize_t bytes = recv(socket_, bell, sizeof bell, MSG_DONTWAIT);
-    if (bytes > 0) continue;
-    if (bytes == 0) return kill("client hung up");
-    if (errno == EAGAIN || errno == EINTR) return;
-    return kill("client hung up (" + std::to_string(errno) + ")");
-  }
+  if (found != 0) kill("client hung up");
 }
 
 bool Connection::done(RingResult result, const char* ring) {

@@ -46,6 +46,8 @@ class Connection {
   void kill(const std::string& why);
   /// Swallows what came on the socket; a hang-up kills.
   void hear_bell();
+  /// A hang-up kills, whatever is unread before it.
+  void hear_hang_up();
   /// The next command, and room reserved for its answer. False: none now.
   bool take(Command& command);
   /// Answers one command that was taken.

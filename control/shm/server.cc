@@ -216,7 +216,7 @@ HandshakeStatus Server::Impl::admit(Connection& connection, const Hello& hello, 
   if (hello.role == static_cast<uint8_t>(Role::kWriter)) {
     for (const auto& [other_id, other] : connections) {
       if (!other->is_writer()) continue;
-      other->hear_bell();  // it may have hung up a moment ago
+      other->hear_hang_up();  // it may have hung up a moment ago
       if (other->dead()) continue;
       copy_text(answer.text, sizeof answer.text,
                 "process " + std::to_string(other->peer().process_id) + " is the writer");

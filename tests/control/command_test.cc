@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "control/shm/layout.h"
@@ -321,6 +322,39 @@ TEST_F(Commands, PollingForEventsLeavesTheBellOfACompletion) {
   ASSERT_EQ(gmesp_dp_poll_completion(dp_.get(), &completion), GMESP_OK);
   EXPECT_EQ(gmesp_dp_poll_completion(dp_.get(), &completion), GMESP_E_AGAIN);
   EXPECT_EQ(poll(&ready, 1, 0), 0) << "the bell was not taken";
+}
+
+// Shows: R-C-01
+TEST_F(Commands, HeldCommandsWakeGmespdOnce) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // it is idle
+  server_.locked([&](ModelTable&, shm::Server& server) {
+    pollfd awake{server.poll_fd(), POLLIN, 0};
+    gmesp_dp_hold(dp_.get(), 1);
+    for (uint32_t i = 1; i <= 3; ++i) {
+      const gmesp_sa_set set = make_set(i);
+      EXPECT_EQ(gmesp_dp_submit_install(dp_.get(), &set, i), GMESP_OK);
+    }
+    EXPECT_EQ(poll(&awake, 1, 0), 0) << "woken by a held command";
+    gmesp_dp_hold(dp_.get(), 0);
+    EXPECT_EQ(poll(&awake, 1, kTimeoutMs), 1);
+  });
+  EXPECT_TRUE(server_.eventually([](ModelTable& table) { return table.live_sets() == 3; }));
+}
+
+/// Who looks for an answer is not left without one.
+// Shows: R-C-01
+TEST_F(Commands, PollingWakesGmespdForHeldCommands) {
+  const gmesp_sa_set set = make_set(1);
+  gmesp_completion completion;
+  GMESP_INIT(&completion);
+  gmesp_dp_hold(dp_.get(), 1);
+  server_.locked([&](ModelTable&, shm::Server&) {
+    ASSERT_EQ(gmesp_dp_submit_install(dp_.get(), &set, 1), GMESP_OK);
+    ASSERT_EQ(gmesp_dp_poll_completion(dp_.get(), &completion), GMESP_E_AGAIN);
+  });
+  pollfd ready{gmesp_dp_fd(dp_.get()), POLLIN, 0};
+  ASSERT_EQ(poll(&ready, 1, kTimeoutMs), 1);
+  EXPECT_EQ(gmesp_dp_poll_completion(dp_.get(), &completion), GMESP_OK);
 }
 
 // Shows: R-C-01
