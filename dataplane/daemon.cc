@@ -24,6 +24,7 @@
 #include "dataplane/pipeline_options.h"
 #include "dataplane/port_pairs.h"
 #include "dataplane/screen_control.h"
+#include "dataplane/unmap_guard.h"
 #include "dataplane/version.h"
 #include "dataplane/worker.h"
 
@@ -216,6 +217,7 @@ int run(const Config& config) {
                   kLargeBuffers, config.fragments.datagram_bytes_max);
   const PortPairs pairs(config, workers, buffers);
   const Readers readers(workers);
+  const UnmapGuard guard(readers.get());
   ScreenControl screen(config, workers, readers.get());
   HandoffMatrix handoffs = make_handoffs(workers);
   std::vector<std::unique_ptr<Worker>> worker_list;

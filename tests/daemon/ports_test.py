@@ -389,6 +389,26 @@ def test_memif_carries_the_hosts_traffic():
                       f"net_memif0,role=server,socket={socket_file},socket-abstract=no,id=0")
 
 
+def test_memif_peer_may_die_under_traffic():
+    """A memif peer that is killed in the middle of traffic takes nothing with it but its packets; the next one finds
+    the port as the first did."""
+    device = f"net_memif0,role={{}},socket={lab.RUN}/memif.sock,socket-abstract=no,id=0"
+    ue = Ue(0)
+    with running(host=device.format("server")) as gmespd:
+        gmespd.load([ue])
+        for life in range(4):
+            with joined_by_testpmd(device.format("client")) as peer, wires() as (network, host):
+                lab.wait_for(lambda: gmespd.ports()["host0"]["link_up"], 10, f"link in life {life}")
+                sequence = 1 + 10_000 * life
+                check_round_trip(network, host, ue, sequence)
+                for number in range(1, 2001):
+                    network.send(from_network(ue.protected(sequence + number, b"under way")))
+                    if number == 1000:
+                        peer.popen.kill()
+            lab.wait_for(lambda: not gmespd.ports()["host0"]["link_up"], 10, f"end of life {life}")
+    assert gmespd.process.popen.returncode == 0
+
+
 def test_virtio_user_carries_the_hosts_traffic():
     """Likewise with a virtio-user port towards a vhost-user program."""
     socket_file = f"{lab.RUN}/vhost.sock"

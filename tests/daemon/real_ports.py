@@ -134,7 +134,7 @@ def joined_by_testpmd(device):
         "--forward-mode=io", "--auto-start", "--total-num-mbufs=8192"], stdin=never_ends)
     try:
         lab.wait_for(lambda: "Press enter to exit" in testpmd.output(), _STARTED_WITHIN_S, "testpmd", testpmd)
-        yield
+        yield testpmd
     finally:
         testpmd.stop()
         os.close(never_ends), os.close(held)
