@@ -16,32 +16,77 @@ Word load(const uint8_t* at) {
   return word;
 }
 
+/// The halves of a word, so that no carry is lost below 2^32 of them.
+constexpr uint64_t halves(uint64_t word) {
+  return (word & 0xffffffff) + (word >> 32);
+}
+
 uint16_t folded(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
+  sum = halves(sum);
   sum = (sum & 0xffff) + (sum >> 16);  // at most 18 bits of carries are left
   sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<uint16_t>((sum & 0xffff) + (sum >> 16));
 }
 
-/// Sums in the machine's byte order, which RFC 1071 2 (B) allows: only the result is turned round.
-/// The halves of each word go to two accumulators, so that no carry is lost below 2^32 words.
-uint16_t native_sum(const uint8_t* at, size_t count) {
-  uint64_t low = 0, high = 0;
-  for (; count >= 32; at += 32, count -= 32) {
-    for (uint32_t word = 0; word < 4; ++word) {
-      const uint64_t value = load<uint64_t>(at + 8 * word);
-      low += value & 0xffffffff;
-      high += value >> 32;
-    }
+/// A block's 64-bit words, whose halves go to two accumulators.
+using Words = uint64_t __attribute__((vector_size(32)));
+
+[[gnu::always_inline]] inline uint64_t sum_of_blocks(const uint8_t* at, size_t blocks) {
+  Words low{}, high{};
+  for (; blocks != 0; at += sizeof(Words), --blocks) {
+    Words words;
+    std::memcpy(&words, at, sizeof words);
+    low += words & 0xffffffff;
+    high += words >> 32;
   }
-  for (; count >= 4; at += 4, count -= 4) low += load<uint32_t>(at);
+  low += (high & 0xffffffff) + (high >> 32);
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < 4; ++i) sum += halves(low[i]);
+  return sum;
+}
+
+uint64_t sum_of_blocks_sse2(const uint8_t* at, size_t blocks) {
+  return sum_of_blocks(at, blocks);
+}
+
+[[gnu::target("avx2")]] uint64_t sum_of_blocks_avx2(const uint8_t* at, size_t blocks) {
+  return sum_of_blocks(at, blocks);
+}
+
+const auto sum_blocks = __builtin_cpu_supports("avx2") ? sum_of_blocks_avx2 : sum_of_blocks_sse2;
+
+/// Sums here are in the machine's byte order, which RFC 1071 2 (B) allows, and fold only at the
+/// end: a result is turned round once. This one is below 2^49.
+uint64_t native_sum(const uint8_t* at, size_t count) {
+  uint64_t sum = 0;
+  if (const size_t blocks = count / sizeof(Words); blocks != 0) {
+    sum = sum_blocks(at, blocks);
+    at += blocks * sizeof(Words);
+    count -= blocks * sizeof(Words);
+  }
+  for (; count >= 8; at += 8, count -= 8) sum += halves(load<uint64_t>(at));
+  if (count >= 4) {
+    sum += load<uint32_t>(at);
+    at += 4;
+    count -= 4;
+  }
   if (count >= 2) {
-    low += load<uint16_t>(at);
+    sum += load<uint16_t>(at);
     at += 2;
     count -= 2;
   }
-  if (count == 1) low += *at;
-  return folded(uint64_t{folded(low)} + folded(high));
+  return count == 1 ? sum + *at : sum;
+}
+
+uint64_t native_pseudo_header_sum(const Layers& layers, uint32_t l4_bytes) {
+  // IPv4's 16-bit length and IPv6's 32-bit one are the same words to the sum.
+  const uint64_t rest = __builtin_bswap32(l4_bytes) + (uint64_t{layers.protocol} << 8);
+  const Address& source = layers.source;
+  const Address& destination = layers.destination;
+  if (layers.is_ipv4)
+    return rest + load<uint32_t>(source.ipv4()) + load<uint32_t>(destination.ipv4());
+  return rest + native_sum(source.bytes.data(), source.bytes.size()) +
+         native_sum(destination.bytes.data(), destination.bytes.size());
 }
 
 /// Where the checksum of `packet`'s L4 stands; null if there is none of `l4_bytes` in it.
@@ -54,41 +99,40 @@ uint8_t* l4_checksum(const Packet& packet, uint32_t l4_bytes) {
 }
 
 uint16_t l4_sum(const Packet& packet, uint32_t l4_bytes) {
-  return ones_sum({packet.at(packet.layers.l4_offset), l4_bytes},
-                  pseudo_header_sum(packet, l4_bytes));
+  return folded(native_pseudo_header_sum(packet.layers, l4_bytes) +
+                native_sum(packet.at(packet.layers.l4_offset), l4_bytes));
+}
+
+/// The header of nearly every packet in five additions.
+uint64_t ipv4_header_sum(const uint8_t* header) {
+  const uint32_t bytes = ipv4_header_bytes(header);
+  if (bytes != kIpv4HeaderBytesMin) return native_sum(header, bytes);
+  return halves(load<uint64_t>(header)) + halves(load<uint64_t>(header + 8)) +
+         load<uint32_t>(header + 16);
+}
+
+void store(uint8_t* at, uint16_t native) {
+  std::memcpy(at, &native, sizeof native);
 }
 
 }  // namespace
 
 uint16_t ones_sum(std::span<const uint8_t> bytes, uint32_t start) {
-  return folded(uint64_t{__builtin_bswap16(native_sum(bytes.data(), bytes.size()))} + start);
+  const uint16_t sum = folded(native_sum(bytes.data(), bytes.size()));
+  return folded(uint64_t{__builtin_bswap16(sum)} + start);
 }
 
 void set_ipv4_checksum(uint8_t* header) {
-  store_be16(header + kIpv4ChecksumAt, 0);
-  const uint16_t sum = ones_sum({header, ipv4_header_bytes(header)});
-  store_be16(header + kIpv4ChecksumAt, static_cast<uint16_t>(~sum));
+  store(header + kIpv4ChecksumAt, 0);
+  store(header + kIpv4ChecksumAt, static_cast<uint16_t>(~folded(ipv4_header_sum(header))));
 }
 
 bool ipv4_checksum_good(const uint8_t* header) {
-  if (ipv4_header_bytes(header) != kIpv4HeaderBytesMin)
-    return native_sum(header, ipv4_header_bytes(header)) == 0xffff;
-  // The header of nearly every packet, in five additions.
-  const uint64_t first = load<uint64_t>(header);
-  const uint64_t second = load<uint64_t>(header + 8);
-  return folded((first & 0xffffffff) + (first >> 32) + (second & 0xffffffff) + (second >> 32) +
-                load<uint32_t>(header + 16)) == 0xffff;
+  return folded(ipv4_header_sum(header)) == 0xffff;
 }
 
 uint16_t pseudo_header_sum(const Packet& packet, uint32_t l4_bytes) {
-  const Layers& layers = packet.layers;
-  // IPv4's 16-bit length and IPv6's 32-bit one are the same words to the sum.
-  const uint32_t rest = uint32_t{layers.protocol} + (l4_bytes >> 16) + (l4_bytes & 0xffff);
-  if (layers.is_ipv4) {
-    const uint16_t sum = ones_sum({layers.source.ipv4(), 4}, rest);
-    return ones_sum({layers.destination.ipv4(), 4}, sum);
-  }
-  return ones_sum(layers.destination.bytes, ones_sum(layers.source.bytes, rest));
+  return __builtin_bswap16(folded(native_pseudo_header_sum(packet.layers, l4_bytes)));
 }
 
 bool l4_checksum_good(const Packet& packet, uint32_t l4_bytes) {
@@ -102,11 +146,11 @@ bool l4_checksum_good(const Packet& packet, uint32_t l4_bytes) {
 void set_l4_checksum(Packet& packet, uint32_t l4_bytes) {
   uint8_t* checksum = l4_checksum(packet, l4_bytes);
   if (checksum == nullptr) return;
-  store_be16(checksum, 0);
+  store(checksum, 0);
   uint16_t value = static_cast<uint16_t>(~l4_sum(packet, l4_bytes));
   // RFC 768: zero means "none"; its other form in one's complement stands for a computed zero.
   if (value == 0 && packet.layers.protocol == kProtocolUdp) value = 0xffff;
-  store_be16(checksum, value);
+  store(checksum, value);
 }
 
 uint16_t updated_checksum(uint16_t checksum, uint16_t before, uint16_t after) {
