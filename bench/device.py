@@ -35,6 +35,8 @@ memory_path = "{folder}/sa"
 restore = false
 [limits]
 clear_packets_per_second = 0
+[screen]
+enabled = false
 [log]
 audit = "off"
 """
