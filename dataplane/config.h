@@ -29,7 +29,7 @@ struct Config {
 
   struct Control {
     std::string socket = "/run/gmesp/{instance}.sock";
-    uint32_t socket_mode = 0600;
+    uint32_t socket_mode = settings::SocketMode::kAuto;
     std::vector<uint32_t> allowed_uids;
     uint32_t connections_max = 16;
     friend bool operator==(const Control&, const Control&) = default;
@@ -135,7 +135,7 @@ struct Config {
     uint32_t fragments_per_second = 50'000;
     uint32_t fragments_per_source_per_second = 1000;
     uint32_t esp_failures_per_source_per_second = 100;
-    uint32_t overload_after_polls = 64;  ///< 0: nothing is shed
+    uint32_t overload_after_polls = 8;  ///< 0: nothing is shed
     uint32_t icmp_errors_per_second = 1000;
     uint32_t audit_events_per_second = 100;
     friend bool operator==(const Limits&, const Limits&) = default;

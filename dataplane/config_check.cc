@@ -7,6 +7,7 @@
 #include <array>
 #include <map>
 
+#include "control/settings/socket_access.h"
 #include "dataplane/config_schema.h"
 #include "dataplane/device_string.h"
 
@@ -195,6 +196,7 @@ void complete_config(Config& config) {
 }
 
 void check_config(const Config& config, settings::Reader& reader) {
+  settings::check_socket_access(config.control.socket_mode, config.control.allowed_uids, reader);
   check_ports(config, reader);
   check_pairs(config, reader);
   check_workers(config, reader);

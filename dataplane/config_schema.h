@@ -23,13 +23,13 @@ using screen::Method;
 using screen::RuleAction;
 using settings::Boolean;
 using settings::Choice;
-using settings::FileMode;
 using settings::is_instance_name;
 using settings::is_path;
 using settings::is_path_or_empty;
 using settings::kLogFormatNames;
 using settings::kLogLevelNames;
 using settings::PortRangeText;
+using settings::SocketMode;
 using settings::Text;
 using settings::WholeNumber;
 
@@ -94,7 +94,9 @@ void visit_process(Visitor& v, Config& config) {
     auto& control = config.control;
     v.key("socket", control.socket, Text{is_path, "an absolute path"},
           "Its folder is made if it is missing.");
-    v.key("socket_mode", control.socket_mode, FileMode{}, "File permissions, octal.");
+    v.key("socket_mode", control.socket_mode, SocketMode{},
+          "File permissions, octal. \"auto\": \"0600\", or \"0666\" where allowed_uids says who "
+          "may connect.");
     v.list("allowed_uids", control.allowed_uids, WholeNumber{0, UINT32_MAX - 1},
            "Users that may connect, besides root and the one gmespd runs as.");
     v.key("connections_max", control.connections_max, WholeNumber{1, 64},
@@ -288,9 +290,9 @@ void visit_bounds(Visitor& v, Config& config) {
           "ESP with an unknown SPI or a wrong ICV: a source with more is shed while a worker is\n"
           "overloaded, and only then, since a source address is easily forged.");
     v.key("overload_after_polls", limits.overload_after_polls, WholeNumber{0, 1'000'000},
-          "A worker is overloaded when so many receive bursts in a row were full. It then sheds "
-          "most\n"
-          "clear traffic, so that registered users keep their service. 0: it sheds nothing.\n"
+          "A worker is overloaded when so many receive bursts in a row were full, and for 10 ms\n"
+          "more. It then sheds most clear traffic, so that registered users keep their service.\n"
+          "Bursts of so many polls should fit into half of the queue. 0: it sheds nothing.\n"
           "A driver that never gives more than 32 packets wants workers.burst_packets = 32.");
     v.key("icmp_errors_per_second", limits.icmp_errors_per_second, WholeNumber{0, kRateMax},
           "\"Too big\" messages that gmespd sends itself.");

@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "control/settings/socket_access.h"
 #include "control/shm/server.h"
 #include "crypto/known_answer_test.h"
 #include "dataplane/audit_log.h"
@@ -172,7 +173,8 @@ void log_restoration(const ipsec::SaDatabase& database, const std::string& path)
 shm::ServerOptions server_options(const Config& config) {
   shm::ServerOptions options;
   options.socket_path = config.control.socket;
-  options.socket_mode = config.control.socket_mode;
+  options.socket_mode =
+      settings::socket_permissions(config.control.socket_mode, config.control.allowed_uids);
   options.allowed_uids = config.control.allowed_uids;
   options.connections_max = config.control.connections_max;
   return options;

@@ -5,6 +5,7 @@
 
 #include "control/daemon/config_schema.h"
 #include "control/settings/load.h"
+#include "control/settings/socket_access.h"
 #include "control/settings/writer.h"
 
 namespace gmesp::control {
@@ -52,6 +53,7 @@ void complete_config(Config& config) {
 }
 
 void check_config(const Config& config, settings::Reader& reader) {
+  settings::check_socket_access(config.control.socket_mode, config.control.allowed_uids, reader);
   check_ports(config.ports, reader);
   check_once_each(config.security.integrity, "security.integrity", false, reader);
   const bool needs_cipher = config.security.confidentiality == sa::Confidentiality::kRequired;
@@ -127,7 +129,8 @@ ControlPlaneOptions options_of(const Config& config) {
   options.data_plane.answer_ms = config.data_plane.answer_ms;
   options.data_plane.retry_ms = config.data_plane.retry_ms;
   options.server.socket = config.control.socket;
-  options.server.socket_mode = config.control.socket_mode;
+  options.server.socket_mode =
+      settings::socket_permissions(config.control.socket_mode, config.control.allowed_uids);
   options.server.allowed_uids = config.control.allowed_uids;
   options.server.connections_max = config.control.connections_max;
   options.server.unread_max = config.control.unread_max;

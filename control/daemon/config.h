@@ -19,7 +19,7 @@ namespace gmesp::control {
 struct Config {
   struct Control {
     std::string socket = "/run/gmesp/control.sock";
-    uint32_t socket_mode = 0600;
+    uint32_t socket_mode = settings::SocketMode::kAuto;
     std::vector<uint32_t> allowed_uids;
     uint32_t connections_max = 256;
     uint32_t unread_max = 4096;

@@ -28,7 +28,9 @@ void visit_process(Visitor& v, Config& config) {
   v.table("control", "The Unix socket for SIP proxies (libgmesp) and gmespctl.", [&] {
     auto& control = config.control;
     v.key("socket", control.socket, path, "Its folder is made if it is missing.");
-    v.key("socket_mode", control.socket_mode, FileMode{}, "File permissions, octal.");
+    v.key("socket_mode", control.socket_mode, SocketMode{},
+          "File permissions, octal. \"auto\": \"0600\", or \"0666\" where allowed_uids says who "
+          "may connect.");
     v.list("allowed_uids", control.allowed_uids, WholeNumber{0, UINT32_MAX - 1},
            "Users that may connect, besides root and the one gmesp-control runs as.");
     v.key("connections_max", control.connections_max, WholeNumber{1, 4096},
@@ -45,7 +47,8 @@ void visit_process(Visitor& v, Config& config) {
   });
   v.table("state", "What the next gmesp-control goes on with. No keys are in it.", [&] {
     v.key("path", config.state.path, Text{is_path_or_empty, "an absolute path or \"\""},
-          "A file on tmpfs; it means nothing after a reboot. \"\": nothing is kept.");
+          "A file on tmpfs; it means nothing after a reboot. Its folder is made if it is missing.\n"
+          "\"\": nothing is kept.");
     v.key("megabytes_max", config.state.megabytes_max, WholeNumber{4, 1'048'576},
           "About half a kilobyte per registration.");
   });

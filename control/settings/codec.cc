@@ -92,8 +92,12 @@ bool Text::read(const toml::node& node, std::string& value) const {
   return true;
 }
 
-bool FileMode::read(const toml::node& node, uint32_t& value) const {
+bool SocketMode::read(const toml::node& node, uint32_t& value) const {
   const auto text = node.value_exact<std::string_view>();
+  if (text == "auto") {
+    value = kAuto;
+    return true;
+  }
   if (!text || text->size() != 4 || text->front() != '0') return false;
   uint32_t mode = 0;
   const char* end = text->data() + text->size();
@@ -103,8 +107,8 @@ bool FileMode::read(const toml::node& node, uint32_t& value) const {
   return true;
 }
 
-std::string FileMode::write(uint32_t value) const {
-  return fmt::format("\"{:04o}\"", value);
+std::string SocketMode::write(uint32_t value) const {
+  return value == kAuto ? toml_quoted("auto") : fmt::format("\"{:04o}\"", value);
 }
 
 bool PortRangeText::read(const toml::node& node, PortRange& value) const {

@@ -63,13 +63,15 @@ struct Text {
   std::string allowed() const { return rule; }
 };
 
-/// File permissions: "0600".
-struct FileMode {
+/// File permissions of a socket: "0600", or "auto", which leaves them to socket_access.h.
+struct SocketMode {
+  static constexpr uint32_t kAuto = 0;
+
   bool read(const toml::node& node, uint32_t& value) const;
   std::string write(uint32_t value) const;
   std::string allowed() const {
-    return "a string of four octal digits, \"0600\" to \"0777\"; the owner must be able to read "
-           "and write";
+    return "\"auto\", or a string of four octal digits, \"0600\" to \"0777\"; the owner must be "
+           "able to read and write";
   }
 };
 

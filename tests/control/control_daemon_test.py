@@ -49,6 +49,7 @@ audit = "off"
 CONTROL_CONFIG = """
 [control]
 socket = "{folder}/control.sock"
+{control}
 [data_plane]
 socket = "{folder}/gmespd.sock"
 answer_ms = 500
@@ -62,11 +63,11 @@ path = "{folder}/registrations"
 class Pair:
     """One gmespd and one gmesp-control in a folder of their own."""
 
-    def __init__(self, folder, more="", capacity=1000):
+    def __init__(self, folder, more="", capacity=1000, control=""):
         self.folder = Path(folder)
         (self.folder / "gmespd.toml").write_text(
             GMESPD_CONFIG.format(folder=folder, pid=os.getpid(), capacity=capacity), encoding="utf-8")
-        (self.folder / "control.toml").write_text(CONTROL_CONFIG.format(folder=folder, more=more),
+        (self.folder / "control.toml").write_text(CONTROL_CONFIG.format(folder=folder, more=more, control=control),
                                                   encoding="utf-8")
         self.processes = {}
 
@@ -402,6 +403,40 @@ def test_no_key_is_in_the_log_or_the_state_file():
                         continue
                     assert ik not in content and ck not in content, line
         assert (running.folder / "registrations").stat().st_mode & 0o777 == 0o600
+
+
+def test_allowed_uids_alone_let_a_user_in_and_nobody_else():
+    """The socket opens for all once there are such users, and credentials decide; without them it is the owner's."""
+    nobody, stranger = 65534, 65533
+    for allowed, mode in (([nobody], 0o666), ([], 0o600)):
+        with pair(control=f"allowed_uids = {allowed}") as running:
+            running.up()
+            running.folder.chmod(0o711)
+            path = running.folder / "control.sock"
+            assert path.stat().st_mode & 0o777 == mode, oct(path.stat().st_mode)
+            if os.geteuid() != 0:
+                continue  # no other user to ask as
+
+            def ask(user, socket=path):
+                command = [GMESPCTL, "--control-socket", str(socket), "registrations"]
+                return subprocess.run(command, user=user, group=user, extra_groups=[], capture_output=True, text=True,
+                                      timeout=60, check=False)
+
+            assert (ask(nobody).returncode == 0) == (nobody in allowed), ask(nobody)
+            refused = ask(stranger)
+            assert refused.returncode != 0, refused
+            told = re.search(rf"user {stranger} of process \d+ is not in control.allowed_uids", refused.stderr)
+            assert told or not allowed, refused
+
+
+def test_a_mode_that_keeps_allowed_users_out_is_refused():
+    with tempfile.TemporaryDirectory(dir=TMPFS) as folder:
+        file = Path(folder) / "c.toml"
+        file.write_text('[control]\nallowed_uids = [1000]\nsocket_mode = "0600"\n', encoding="utf-8")
+        done = subprocess.run([GMESP_CONTROL, "--check-config", "-c", str(file)], capture_output=True, text=True,
+                              check=False)
+        assert done.returncode == 3 and f"{file}:3:15: control.socket_mode: found \"0600\"" in done.stderr, done
+        assert "control.allowed_uids" in done.stderr, done
 
 
 def test_a_wrong_configuration_names_file_line_and_key():

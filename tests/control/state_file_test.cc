@@ -62,6 +62,18 @@ TEST_F(StateFileTest, FindsWhatTheLastProcessWrote) {
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }
 
+TEST_F(StateFileTest, MakesItsFolderAndTellsWhenItCannot) {
+  const std::string inner = folder_ + "/run";
+  {
+    StateFile file(inner + "/registrations", kBytesMax);
+    uint32_t record = 0;
+    EXPECT_TRUE(file.put(record, "first"));
+  }
+  EXPECT_EQ(unlink((inner + "/registrations").c_str()), 0);
+  EXPECT_EQ(rmdir(inner.c_str()), 0);
+  EXPECT_THROW(StateFile(inner + "/two/registrations", kBytesMax), std::runtime_error);
+}
+
 // Shows: R-C-03
 TEST_F(StateFileTest, AgreesWithAMapUnderRandomChanges) {
   std::mt19937_64 random(7);

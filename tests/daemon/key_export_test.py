@@ -171,7 +171,7 @@ def test_users_that_may_connect_may_not_have_keys():
     if not IS_ROOT:
         print("    not root: there is no other user to ask as")
         return
-    with Keeper(control=f"socket_mode = \"0666\"\nallowed_uids = [{NOBODY}]") as running:
+    with Keeper(control=f"allowed_uids = [{NOBODY}]") as running:
         running.folder.chmod(0o711)
         set_id = running.add()
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import kamailio_settings
 import lab
 from access_network import PCSCF
 from aka import HomeSubscriber
@@ -28,7 +29,7 @@ class KamailioPcscf:
     """Both daemons and Kamailio. `programs` are gmespd, gmesp-control, gmespctl and libgmesp."""
 
     def __init__(self, programs):
-        self.real = RealNetwork(*programs, client_ports=CLIENT_PORTS)
+        self.real = RealNetwork(*programs, client_ports=CLIENT_PORTS, exports_keys=True)
         self._libgmesp, self._folder, self._starts = Path(programs[3]), lab.RUN / "kamailio", 0
         lab.sh("ip netns add home")
         lab.ip_batch("pcscf", ["link add mw0 type veth peer name mw1 netns home", f"addr add {MW[0]}/24 dev mw0",
@@ -38,19 +39,11 @@ class KamailioPcscf:
         for path in SOURCE.iterdir():
             if path.suffix in (".py", ".cfg"):
                 shutil.copy(path, self._folder)
-        self._set({"GM_ADDRESS": PCSCF[4], "GM2_ADDRESS": f"[{PCSCF[6]}]", "MW_ADDRESS": MW[0],
-                   "HOME_PROXY": f"sip:{HOME[0]}:{HOME[1]}", "GMESP_LIBRARY": self._libgmesp,
-                   "GMESP_SOCKET": self.control_socket(), "GMESP_TIMEOUT_MS": TIMEOUT_MS,
-                   "GMESP_SCRIPT": self._folder / "gmesp.py"})
-
-    def _set(self, values):
-        """Does to settings.cfg what an operator does."""
-        path = self._folder / "settings.cfg"
-        lines = path.read_text(encoding="utf-8").replace("##!define WITH_GM2", "#!define WITH_GM2").splitlines()
-        for name, value in values.items():
-            at = next(index for index, line in enumerate(lines) if line.startswith(f'#!substdef "!{name}!'))
-            lines[at] = f'#!substdef "!{name}!{value}!g"'
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        kamailio_settings.change(self._folder / "settings.cfg", {
+            "GM_ADDRESS": PCSCF[4], "GM2_ADDRESS": f"[{PCSCF[6]}]", "MW_ADDRESS": MW[0],
+            "HOME_PROXY": f"sip:{HOME[0]}:{HOME[1]}", "GMESP_LIBRARY": self._libgmesp,
+            "GMESP_SOCKET": self.control_socket(), "GMESP_TIMEOUT_MS": TIMEOUT_MS,
+            "GMESP_SCRIPT": self._folder / "gmesp.py"}, ["WITH_GM2"])
 
     @staticmethod
     def control_socket():

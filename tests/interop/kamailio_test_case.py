@@ -6,6 +6,7 @@ import lab
 import sip
 from access_network import PCSCF
 from access_wire import AccessWire, clear_leaks
+from key_log import KeyLog
 from kamailio_pcscf import MW, KamailioPcscf
 from real_network import PORT_PS, PROTECTED_PORTS, Phone
 
@@ -14,22 +15,25 @@ IMPI = "phone@home.test"
 
 class KamailioTest(unittest.TestCase):
     """All tests use the same daemons and Kamailio; each has a home network and a phone of its own. `programs` (of
-    KamailioPcscf) and `output`, the folder of the capture, are to be set."""
+    KamailioPcscf), `output`, the folder of the capture, and `methods` that must be seen in it are to be set."""
 
     @classmethod
     def setUpClass(cls):
         cls.pcscf = KamailioPcscf(cls.programs)
         cls.real = cls.pcscf.real
         cls.capture = lab.Capture("router", "wire", cls.output / "access.pcap")
+        cls.key_log = KeyLog(cls.real.ctl)
         cls.pcscf.start()
 
     @classmethod
     def tearDownClass(cls):
         cls.capture.stop()
         cls.pcscf.close()
+        cls.key_log.assert_all_good(cls.capture.path, cls.output / "wireshark", PROTECTED_PORTS, cls.methods, {})
 
     def world(self, version=4, nat=False, tcp=False):
         self.doCleanups()  # of the world before this one
+        self.key_log.forget()
         self.wire, self.host = AccessWire(), AccessWire("pcscf", "gmesp0")
         self.addCleanup(self.wire.close)
         self.addCleanup(self.host.close)
@@ -43,6 +47,7 @@ class KamailioTest(unittest.TestCase):
         self.addCleanup(self.phone.close)
         self.ue = self.phone.ue
         self.ue.timeout_s = 6.0
+        self.key_log.note_before(self.ue)
         self.addCleanup(self.assert_nothing_clear)
         self.addCleanup(self.assert_no_key_left)
         self.addCleanup(self.assert_no_defect)

@@ -14,6 +14,7 @@ import pwd
 import shutil
 from pathlib import Path
 
+import kamailio_settings
 import lab
 from access_network import PCSCF
 from aka import HomeSubscriber
@@ -23,10 +24,10 @@ from real_network import DOMAIN, RealNetwork
 
 MW, HOME = ("10.8.0.1", 5060), ("10.8.0.2", 5060)
 PORT_PC_FIRST, PORT_PS_FIRST, CONNECTIONS = 5070, 5080, 8  # of pcscf.cfg
-PENDING_S, TIMER_S, GRACE_S = 4, 1, 1
+PENDING_S, TIMER_S, GRACE_S = 8, 1, 1  # a registration takes some seconds on a machine with other work
 LIFETIME_S = 600
 TIMEOUT_MS = 10000  # for machines with other work to do
-_CONFIG = Path(__file__).resolve().parent.parent.parent / "control" / "mnl" / "pcscf.cfg"
+_SOURCE = Path(__file__).resolve().parent.parent.parent / "control" / "mnl"
 _USER = "kamailio"
 
 
@@ -35,7 +36,7 @@ class MnlPcscf:
 
     def __init__(self, programs):
         user = pwd.getpwnam(_USER)
-        self.real = RealNetwork(*programs[:4], client_uids=(user.pw_uid,))
+        self.real = RealNetwork(*programs[:4], client_uids=(user.pw_uid,), exports_keys=True)
         self._library = Path(programs[4])
         self._libgmesp = ctypes.CDLL(str(programs[3]))
         self._folder, self._starts = lab.RUN / "kamailio", 0
@@ -45,6 +46,11 @@ class MnlPcscf:
         lab.ip_batch("home", ["link set lo up", f"addr add {HOME[0]}/24 dev mw1", "link set mw1 up"])
         self._folder.mkdir()
         shutil.chown(self._folder, _USER)
+        for path in _SOURCE.glob("*.cfg"):
+            shutil.copy(path, self._folder)
+        kamailio_settings.change(self._folder / "settings.cfg", {
+            "GM_ADDRESS": PCSCF[4], "GM6_ADDRESS": PCSCF[6], "MW_ADDRESS": MW[0], "MW_PORT": MW[1],
+            "HOME_PROXY": f"sip:{HOME[0]}:{HOME[1]}", "USRLOC_TIMER_S": TIMER_S, "PENDING_S": PENDING_S}, ["WITH_GM6"])
         self._read_by_others(self._library, Path(programs[3]))
 
     def _read_by_others(self, *libraries):
@@ -60,18 +66,14 @@ class MnlPcscf:
 
     def start_kamailio(self, **settings):
         self._starts += 1
-        values = {"GM_ADDRESS": PCSCF[4], "GM_ADDRESS6": PCSCF[6], "MW_ADDRESS": MW[0], "MW_PORT": MW[1],
-                  "HOME_PROXY": f"sip:{HOME[0]}:{HOME[1]}", "USRLOC_TIMER_S": TIMER_S, "PENDING_S": PENDING_S}
         environment = {"LD_PRELOAD": self._folder / self._library.name, "LD_LIBRARY_PATH": self._folder,
                        "GMESP_MNL_SOCKET": self.socket(), "GMESP_MNL_LIFETIME_S": LIFETIME_S,
                        "GMESP_MNL_TIMEOUT_MS": TIMEOUT_MS} | settings
         command = ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups", "--inh-caps=-all",
                    "--bounding-set=-all", "--no-new-privs", "env", *(f"{name}={value}" for name, value in
                                                                    environment.items()),
-                   "kamailio", "-f", _CONFIG, "-DD", "-E", "-m", "64", "-M", "8", "-Y", self._folder,
+                   "kamailio", "-f", self._folder / "pcscf.cfg", "-DD", "-E", "-m", "64", "-M", "8", "-Y", self._folder,
                    "-P", self._folder / f"pid-{self._starts}"]
-        command += [f"--substdef=!{name}!{value}!g" for name, value in
-                    sorted(values.items(), key=lambda pair: -len(pair[0]))]
         name = f"kamailio-{self._starts}"
         self.kamailio = lab.Process(name, command, "pcscf")
         return self.kamailio

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Phones behind real NATs: several behind one, equal SPIs and private addresses, new ports, keep-alives."""
+"""Phones behind real NATs, over IPv4 and IPv6: equal SPIs and private addresses, new ports, keep-alives."""
 import argparse
 import json
 import os
@@ -16,11 +16,12 @@ import nat_network  # noqa: E402
 import topology  # noqa: E402
 import wire  # noqa: E402
 from kernel_matrix import Report  # noqa: E402
-from nat_network import Host, Phone, arrives, phone_set  # noqa: E402
+from nat_network import Host, Phone, missing, phone_set  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-_PLACES = {"phoneA": ("nat1", "192.168.1.2"), "phoneB": ("nat1", "192.168.1.3"),
-           "phoneC": ("nat2", "192.168.1.2")}
+_A, _B = {4: "192.168.1.2", 6: "fd00:7::2"}, {4: "192.168.1.3", 6: "fd00:7::3"}
+_PLACES = {"phoneA": ("nat1", _A), "phoneB": ("nat1", _B), "phoneC": ("nat2", _A)}
+_A_BOTH, _C_BOTH = ("phoneA-v4", "phoneA-v6"), ("phoneC-v4", "phoneC-v6")
 _FIRST_SPI = 0x51000000  # of every phone: each chooses for itself
 _IDLE_S = 3  # of the NATs, where keep-alives are tested
 _SILENT_S = 7
@@ -34,10 +35,12 @@ class NatWorld:
         self.build, self.gmespd, self.texts = build, None, 0
         self.capture = lab.Capture("access", "wire0", output / "access.pcap")
         self.profile = output / "wireshark"
-        self.sets = [phone_set(index, nat, _FIRST_SPI)
-                     for index, (nat, _) in enumerate(_PLACES.values())]
-        self.phones = {name: Phone(name, sa_set) for name, sa_set in zip(_PLACES, self.sets)}
-        wire.write_wireshark_profile(self.profile, self.sets)
+        rows = [(name, nat, family) for family in (4, 6) for name, (nat, _) in _PLACES.items()]
+        self.sets = [phone_set(index, family, nat, _FIRST_SPI)
+                     for index, (_, nat, family) in enumerate(rows)]
+        self.phones = {f"{name}-v{family}": Phone(name, sa_set)
+                       for (name, _, family), sa_set in zip(rows, self.sets)}
+        wire.write_profile_of_sets(self.profile, self.sets)
 
     def start(self, nat_settings):
         """A gmespd with these settings, that has the phones' sets and knows no port yet."""
@@ -47,76 +50,95 @@ class NatWorld:
         self.gmespd.start()
         self.gmespd.load(self.sets)
 
-    def port(self, name):
-        """port_Uenc of a phone, as gmespd has it."""
-        return self.gmespd.listed(self.phones[name].sa_set)["outer_ue_port"]
+    def ports(self, names):
+        """port_Uenc of phones, as gmespd has it."""
+        return {name: self.gmespd.listed(self.phones[name].sa_set)["outer_ue_port"]
+                for name in names}
 
-    def exchange(self, name):
-        """A request of the phone and its answer."""
-        self.texts += 1
-        text = f"{name} {self.texts}"
-        self.phones[name].send(text)
-        return arrives(self.phones[name], f"answer to {text}")
+    def exchange(self, names):
+        """A request of each phone; those that get no answer."""
+        awaited = {}
+        for name in names:
+            self.texts += 1
+            text = f"{name} {self.texts}"
+            self.phones[name].send(text)
+            awaited[name] = (self.phones[name], f"answer to {text}")
+        return missing(awaited, 5.0)
 
-    def push(self, name):
-        """A request to the phone that comes unasked."""
-        self.texts += 1
-        text = f"push {self.texts}"
-        self.host.push(self.phones[name].sa_set, text)
-        return arrives(self.phones[name], text, timeout_s=2.0)
+    def push(self, names):
+        """A request to each phone that comes unasked; those that it does not reach."""
+        awaited = {}
+        for name in names:
+            self.texts += 1
+            awaited[name] = (self.phones[name], f"push {self.texts}")
+            self.host.push(self.phones[name].sa_set, awaited[name][1])
+        return missing(awaited, 2.0)
+
+
+def _answered(report, world, names, when):
+    silent = world.exchange(names)
+    report.check(not silent, f"{when}: no answer to {silent}")
 
 
 # Shows: R-M-06, R-M-07, R-M-11, R-3948-02, R-C-08
 def test_equal_choices(report, world):
     """Phones with equal SPIs and, on two NATs, equal private addresses: each gets its own alone."""
     for _ in range(3):
-        for name in world.phones:
-            report.check(world.exchange(name), f"{name}: no answer")
+        _answered(report, world, world.phones, "at first")
+    lost = world.push(world.phones)
+    report.check(not lost, f"not reached: {lost}")
     for name, phone in world.phones.items():
-        report.check(world.push(name), f"{name}: not reached")
         foreign = [text for text in phone.inbox if text.startswith("answer") and name not in text]
         report.check(not foreign and not phone.foreign,
                      f"{name}: got {foreign} and {phone.foreign} packets of others")
-    ports = {name: world.port(name) for name in world.phones}
-    report.check(ports["phoneA"] != ports["phoneB"] and min(ports.values()) >= 20_000,
-                 f"ports as gmespd knows them: {ports}")
-    report.group(f"three phones with SPI {_FIRST_SPI:#x}, ports {ports}")
+    ports = world.ports(world.phones)
+    for family in (4, 6):
+        report.check(ports[f"phoneA-v{family}"] != ports[f"phoneB-v{family}"],
+                     f"behind one NAT: {ports}")
+    report.check(min(ports.values()) >= 20_000, f"not translated: {ports}")
+    report.group(f"{len(ports)} phones with SPI {_FIRST_SPI:#x}, ports {ports}")
 
 
 # Shows: R-M-09, R-M-08
 def test_new_port_followed(report, world):
     """After the NAT forgot its mappings a packet of the phone shows the new port: gmespd follows."""
-    old = world.port("phoneA")
+    old = world.ports(_A_BOTH)
     nat_network.forget_connections("nat1")
-    report.check(world.exchange("phoneA"), "phoneA: no answer after its port changed")
-    new = world.port("phoneA")
-    report.check(new != old and world.push("phoneA"), f"phoneA: port {old}, then {new}")
-    report.check(world.exchange("phoneC"), "phoneC, behind the other NAT: no answer")
-    report.group(f"rebinding followed: port {old}, then {new}")
+    _answered(report, world, _A_BOTH, "after the port changed")
+    new = world.ports(_A_BOTH)
+    report.check(all(old[name] != new[name] for name in old), f"ports {old}, then {new}")
+    lost = world.push(_A_BOTH)
+    report.check(not lost, f"not reached at {new}: {lost}")
+    _answered(report, world, _C_BOTH, "behind the other NAT")
+    report.group(f"rebinding followed: {old}, then {new}")
 
 
 # Shows: R-M-09
 def test_new_port_kept(report, world):
     """With follow_peer_port = false the first port stays and the change is an event; once the phone
     registers anew (its set is replaced) the new one is learned."""
-    report.check(world.exchange("phoneA"), "phoneA: no answer")
-    old = world.port("phoneA")
+    _answered(report, world, _A_BOTH, "at first")
+    old = world.ports(_A_BOTH)
     watch = lab.Process("watch", [world.gmespd.control, "--socket", world.gmespd.socket, "--json",
                                   "watch"])
     time.sleep(1)
     nat_network.forget_connections("nat1")
-    report.check(not world.exchange("phoneA"), "phoneA: answered at a port that is not known")
-    changes = [event for event in map(json.loads, watch.output().splitlines())
+    silent = world.exchange(_A_BOTH)
+    report.check(silent == list(_A_BOTH), f"{silent}: not answered at a port that is not known")
+    changes = [event["value"] for event in map(json.loads, watch.output().splitlines())
                if event["event"] == "peer_port_changed"]
     watch.stop()
-    report.check(len(changes) == 1 and changes[0]["value"] != old, f"events: {changes}")
-    report.check(world.port("phoneA") == old, f"phoneA: port {old} became {world.port('phoneA')}")
-    sa_set = world.phones["phoneA"].sa_set
-    world.gmespd.delete(sa_set)
-    world.gmespd.load([sa_set])
-    report.check(world.exchange("phoneA") and world.port("phoneA") != old,
-                 "phoneA: no answer after its set was replaced")
-    report.group(f"rebinding reported: port {old} kept, {[row['value'] for row in changes]} seen")
+    report.check(len(changes) == len(old) and not set(changes) & set(old.values()),
+                 f"ports {old}, events: {changes}")
+    report.check(world.ports(_A_BOTH) == old, f"ports {old} became {world.ports(_A_BOTH)}")
+    sets = [world.phones[name].sa_set for name in _A_BOTH]
+    for sa_set in sets:
+        world.gmespd.delete(sa_set)
+    world.gmespd.load(sets)
+    _answered(report, world, _A_BOTH, "after the set was replaced")
+    new = world.ports(_A_BOTH)
+    report.check(all(old[name] != new[name] for name in old), f"ports {old}, replaced: {new}")
+    report.group(f"rebinding reported: {old} kept, {changes} seen")
 
 
 # Shows: R-3948-01, R-M-08
@@ -126,16 +148,19 @@ def test_keep_alives(report, world):
     for nat in nat_network.NATS:
         nat_network.set_idle_timeout(nat, _IDLE_S)
         nat_network.forget_connections(nat)
-    for name in ("phoneA", "phoneC"):
-        report.check(world.exchange(name), f"{name}: no answer")
+    _answered(report, world, _A_BOTH + _C_BOTH, "before the silence")
     before = world.gmespd.drops().get("nat_keep_alive", 0)
     for _ in range(_SILENT_S):
-        world.phones["phoneA"].keep_alive()
+        for name in _A_BOTH:
+            world.phones[name].keep_alive()
         time.sleep(1)
-    report.check(world.push("phoneA"), "phoneA: not reached in spite of its keep-alives")
-    report.check(not world.push("phoneC"), "phoneC: reached though its NAT must have forgotten it")
+    lost = world.push(_A_BOTH)
+    report.check(not lost, f"not reached in spite of keep-alives: {lost}")
+    lost = world.push(_C_BOTH)
+    report.check(lost == list(_C_BOTH), f"reached though the NAT must have forgotten: not {lost}")
     counted = world.gmespd.drops().get("nat_keep_alive", 0) - before
-    report.check(counted == _SILENT_S, f"{counted} keep-alives counted, {_SILENT_S} sent")
+    sent = _SILENT_S * len(_A_BOTH)
+    report.check(counted == sent, f"{counted} keep-alives counted, {sent} sent")
     report.group(f"{_SILENT_S} s of silence, NAT forgets after {_IDLE_S}: keep-alives hold the way")
 
 

@@ -227,17 +227,22 @@ def clear_leaks(capture, injected=frozenset()):
     return leaks
 
 
-def write_wireshark_profile(folder, sets):
-    """A configuration folder with which Wireshark and tshark open the capture decrypted."""
+def write_wireshark_profile(folder, lines, sip_ports):
+    """A configuration folder with which Wireshark and tshark open the capture decrypted: `lines` of
+    the esp_sa table, and the ports on which SIP is spoken."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [row for sa_set in sets for row in sa_set.wireshark_lines()]
-    (folder / "esp_sa").write_text("\n".join(rows) + "\n")
+    (folder / "esp_sa").write_text("".join(f"{line}\n" for line in lines))
     (folder / "preferences").write_text(
         "esp.enable_encryption_decode: TRUE\nesp.enable_authentication_check: TRUE\n")
     decode = [f"decode_as_entry: {kind}.port,{port},(none),SIP"
-              for sa_set in sets for port in (sa_set.port_ps, sa_set.port_pc)
-              for kind in ("udp", "tcp")]
+              for port in sip_ports for kind in ("udp", "tcp")]
     (folder / "decode_as_entries").write_text("\n".join(decode) + "\n")
+
+
+def write_profile_of_sets(folder, sets):
+    """The same for sets whose keys are the lab's own."""
+    write_wireshark_profile(folder, [line for sa_set in sets for line in sa_set.wireshark_lines()],
+                            [port for sa_set in sets for port in (sa_set.port_ps, sa_set.port_pc)])
 
 
 def tshark(capture, profile, *arguments):
@@ -257,24 +262,24 @@ NOT_ABOVE_ESP = [word for name in ("rtp", "rtcp", "tipc", "tcp", "sip")
 
 
 # What an ICMP error quotes is not a packet, and cut off.
-_SENT_ESP = "esp && !icmp && !icmpv6"
+SENT_ESP = "esp && !icmp && !icmpv6"
 
 
 def esp_packets(capture, profile):
     """Frame numbers of ESP packets."""
-    return tshark(capture, profile, "-Y", _SENT_ESP, "-T", "fields", *NOT_ABOVE_ESP,
+    return tshark(capture, profile, "-Y", SENT_ESP, "-T", "fields", *NOT_ABOVE_ESP,
                   "-e", "frame.number")
 
 
 def good_packets(capture, profile):
     """Frame numbers of those that Wireshark finds good with the keys it has."""
-    return tshark(capture, profile, "-Y", f"{_SENT_ESP} && esp.icv_good == 1", "-T", "fields",
+    return tshark(capture, profile, "-Y", f"{SENT_ESP} && esp.icv_good == 1", "-T", "fields",
                   *NOT_ABOVE_ESP, "-e", "frame.number")
 
 
 def icv_verdicts(capture, profile):
     """How many ESP packets Wireshark finds good and bad, and those it could not check."""
-    fields = tshark(capture, profile, "-Y", _SENT_ESP, "-T", "fields", "-E", "occurrence=f",
+    fields = tshark(capture, profile, "-Y", SENT_ESP, "-T", "fields", "-E", "occurrence=f",
                     *NOT_ABOVE_ESP, "-e", "esp.icv_good", "-e", "esp.spi")
     counted = Counter()
     for line in fields:
@@ -298,7 +303,7 @@ def encapsulation_ports(capture):
     return up, down
 
 
-__all__ = ["ETHERTYPE", "NOT_ABOVE_ESP", "PCSCF_MAC", "ROUTER_MAC", "Injector", "TCP", "UDP",
-           "association", "clear_leaks", "encapsulation_ports", "esp_packets", "good_packets",
-           "icv_verdicts", "ip_class",
-           "layers", "mend_udp", "spi_of", "tshark", "write_wireshark_profile"]
+__all__ = ["ETHERTYPE", "NOT_ABOVE_ESP", "PCSCF_MAC", "ROUTER_MAC", "SENT_ESP", "Injector", "TCP",
+           "UDP", "association", "clear_leaks", "encapsulation_ports", "esp_packets",
+           "good_packets", "icv_verdicts", "ip_class", "layers", "mend_udp", "spi_of", "tshark",
+           "write_profile_of_sets", "write_wireshark_profile"]

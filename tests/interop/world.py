@@ -31,7 +31,7 @@ class World:
         topology.address_guest(self.guest, self.all_sets)
         self._step(f"UE: Linux {version} in User-Mode Linux, {4 * len(self.all_sets)} SAs in its kernel")
         self.capture = lab.Capture("access", "wire0", self.capture_path)
-        wire.write_wireshark_profile(self.profile, self.all_sets)
+        wire.write_profile_of_sets(self.profile, self.all_sets)
         self.injector = wire.Injector()
 
     def _step(self, text):

@@ -43,7 +43,7 @@ class RealNetwork:
     """Both daemons. Made inside lab.run_isolated(), which is also what ends them."""
 
     def __init__(self, gmespd, gmesp_control, gmespctl, libgmesp, client_ports=(PORT_PS + 1, PROTECTED_PORTS[1]),
-                 client_uids=()):
+                 client_uids=(), exports_keys=False):
         self._programs = {"gmespd": Path(gmespd), "gmesp-control": Path(gmesp_control)}
         self._gmespctl, self._libgmesp = Path(gmespctl), str(libgmesp)
         self._processes, self._starts = {}, 0
@@ -60,7 +60,6 @@ class RealNetwork:
 name = "phones"
 [control]
 socket = "{self._socket('gmespd')}"
-socket_mode = "{'0666' if client_uids else '0600'}"
 allowed_uids = {list(client_uids)}
 [[pair]]
 access = "net_af_packet0,iface=acc0"
@@ -70,6 +69,7 @@ ranges = ["{PROTECTED_PORTS[0]}-{PROTECTED_PORTS[1]}"]
 [sa]
 capacity_sets = 1000
 memory_path = "{lab.RUN}/phones.sa"
+key_export = {"true" if exports_keys else "false"}
 [memory]
 pages = "small"
 [log]
