@@ -147,7 +147,14 @@ uint32_t Phones::write_ip(uint8_t* at, const uint8_t* source, const uint8_t* des
   return kEthernetBytes + 20;
 }
 
-void Phones::write_udp(uint8_t* ip, uint32_t header_bytes, uint16_t source_port,
+void Phones::write_payload(uint32_t ue, std::span<uint8_t> payload) const {
+  for (size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<uint8_t>('a' + i % 23);
+  if (options_.texts.empty()) return;
+  const std::string& text = options_.texts[ue % options_.texts.size()];
+  std::copy_n(text.begin(), std::min(text.size(), payload.size()), payload.begin());
+}
+
+void Phones::write_udp(uint32_t ue, uint8_t* ip, uint32_t header_bytes, uint16_t source_port,
                        uint16_t destination_port, uint32_t ip_bytes) const {
   uint8_t* udp = ip + header_bytes;
   const uint32_t udp_bytes = ip_bytes - header_bytes;
@@ -155,7 +162,7 @@ void Phones::write_udp(uint8_t* ip, uint32_t header_bytes, uint16_t source_port,
   store_be16(udp + 2, destination_port);
   store_be16(udp + 4, static_cast<uint16_t>(udp_bytes));
   store_be16(udp + 6, 0);
-  for (uint32_t i = kUdpBytes; i < udp_bytes; ++i) udp[i] = static_cast<uint8_t>('a' + i % 23);
+  write_payload(ue, {udp + kUdpBytes, udp_bytes - kUdpBytes});
   const uint32_t address_bytes = options_.is_ipv4 ? 8 : 32;
   const uint8_t* addresses = ip + (options_.is_ipv4 ? 12 : 8);
   const uint32_t sum = sum_of(addresses, address_bytes, 17 + udp_bytes);
@@ -166,7 +173,8 @@ uint32_t Phones::downlink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const 
   const ipsec::Address phone = address_of(options_.is_ipv4, ue, false);
   const ipsec::Address local = address_of(options_.is_ipv4, 0, true);
   const uint32_t payload = write_ip(frame, local.bytes.data(), phone.bytes.data(), 17, ip_bytes);
-  write_udp(frame + kEthernetBytes, payload - kEthernetBytes, kClientPort, kUeServerPort, ip_bytes);
+  write_udp(ue, frame + kEthernetBytes, payload - kEthernetBytes, kClientPort, kUeServerPort,
+            ip_bytes);
   return kEthernetBytes + ip_bytes;
 }
 
@@ -177,7 +185,7 @@ uint32_t Phones::uplink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame, uint32_t
   const uint32_t header_bytes =
       write_ip(clear.data(), phone.bytes.data(), local.bytes.data(), 17, ip_bytes) - kEthernetBytes;
   uint8_t* ip = clear.data() + kEthernetBytes;
-  write_udp(ip, header_bytes, kUeClientPort, kServerPort, ip_bytes);
+  write_udp(ue, ip, header_bytes, kUeClientPort, kServerPort, ip_bytes);
   const uint8_t* payload = options_.is_tunnel ? ip : ip + header_bytes;
   const uint32_t payload_bytes = options_.is_tunnel ? ip_bytes : ip_bytes - header_bytes;
   const uint8_t next_header = !options_.is_tunnel ? 17 : options_.is_ipv4 ? 4 : 41;

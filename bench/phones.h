@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "control/shm/layout.h"
@@ -21,6 +22,8 @@ struct PhoneOptions {
   crypto::Suite suite{crypto::Integrity::kHmacSha1_96, crypto::Cipher::kAesCbc128};
   bool is_tunnel = false;
   bool is_ipv4 = true;
+  /// UDP payload of UE n is text n modulo their number, as much as fits. None: letters.
+  std::span<const std::string> texts = {};
 };
 
 class Phones {
@@ -44,7 +47,8 @@ class Phones {
   shm::SaSetRecord record(uint32_t ue) const;
   uint32_t write_ip(uint8_t* at, const uint8_t* source, const uint8_t* destination,
                     uint8_t protocol, uint32_t ip_bytes) const;
-  void write_udp(uint8_t* ip, uint32_t header_bytes, uint16_t source_port,
+  void write_payload(uint32_t ue, std::span<uint8_t> payload) const;
+  void write_udp(uint32_t ue, uint8_t* ip, uint32_t header_bytes, uint16_t source_port,
                  uint16_t destination_port, uint32_t ip_bytes) const;
 
   const PhoneOptions options_;

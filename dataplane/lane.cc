@@ -42,11 +42,11 @@ Worker::Lane::Lane(uint32_t pair, const PairQueues& queues, const ipsec::Pipelin
     : pair_(pair),
       queues_(queues),
       burst_packets_(static_cast<uint16_t>(std::min(bursts.packets, kBurstMax))),
-      overload_after_polls_(bursts.overload_after_polls),
       worker_(options.worker),
       workers_(options.workers),
       buffers_(buffers),
       handoffs_(handoffs),
+      load_(bursts.overload_after_polls),
       pipeline_(options, database, *this) {}
 
 uint32_t Worker::Lane::poll(uint64_t now_ms) {
@@ -54,20 +54,12 @@ uint32_t Worker::Lane::poll(uint64_t now_ms) {
   Batch& host = batches_[static_cast<uint32_t>(Side::kHost)];
   receive(Side::kAccess, access);
   receive(Side::kHost, host);
-  watch_load(access.count);
+  pipeline_.set_overloaded(load_.on_poll(access.count == burst_packets_, now_ms));
   const uint32_t received = access.count + host.count;
   if (received != 0)
     pipeline_.process({access.packets.data(), access.count}, {host.packets.data(), host.count},
                       now_ms);
   return received;
-}
-
-/// A queue that always has a full burst is one that fills faster than it is emptied. Shedding makes
-/// the worker faster, so the first burst that is not full ends it.
-void Worker::Lane::watch_load(uint32_t from_access) {
-  if (overload_after_polls_ == 0) return;
-  full_polls_ = from_access < burst_packets_ ? 0 : std::min(full_polls_ + 1, overload_after_polls_);
-  pipeline_.set_overloaded(full_polls_ == overload_after_polls_);
 }
 
 void Worker::Lane::receive(Side side, Batch& batch) {

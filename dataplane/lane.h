@@ -10,13 +10,14 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/ipsec/load_watch.h"
 #include "dataplane/worker.h"
 
 namespace gmesp::dataplane {
 
 struct LaneBursts {
   uint32_t packets;               ///< most of one queue at once
-  uint32_t overload_after_polls;  ///< so many full ones in a row mean overload; 0: nothing does
+  uint32_t overload_after_polls;  ///< of load_watch.h
 };
 
 class Worker::Lane final : public ipsec::PacketIo {
@@ -47,18 +48,16 @@ class Worker::Lane final : public ipsec::PacketIo {
   };
 
   void receive(ipsec::Side side, Batch& batch);
-  void watch_load(uint32_t from_access);
   void add(rte_mbuf* mbuf, ipsec::Side side, Batch& batch);
 
   const uint32_t pair_;
   const PairQueues queues_;
   const uint16_t burst_packets_;
-  const uint32_t overload_after_polls_;
   const uint32_t worker_;
   const uint32_t workers_;
   Buffers& buffers_;
   HandoffMatrix& handoffs_;
-  uint32_t full_polls_ = 0;
+  ipsec::LoadWatch load_;
   Batch batches_[2];
   Batch handed_off_[2];
   ipsec::Pipeline pipeline_;

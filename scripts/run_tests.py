@@ -57,7 +57,8 @@ ASAN_TESTS = ["--no-suite", "real-ports"]
 ASAN_CI_TESTS = ["crypto", "packet", "ipsec", "pipeline", "control", "sa", "screen"]
 ASAN_CI_TARGETS = ["tests/crypto/crypto_test", "tests/packet/packet_tests", "tests/ipsec/ipsec_tests",
                    "tests/pipeline/pipeline_tests", "tests/control/control_test", "tests/sa/sa_tests",
-                   "tests/screen/screen_tests", "tests/fuzz/link/message_fuzzer", "tests/fuzz/mnl/xfrm_request_fuzzer",
+                   "tests/screen/screen_tests", "tests/fuzz/gate/gate_fuzzer", "tests/fuzz/link/message_fuzzer",
+                   "tests/fuzz/mnl/xfrm_request_fuzzer",
                    "tests/fuzz/packet/packet_fuzzer", "tests/fuzz/packet/reassembler_fuzzer",
                    "tests/fuzz/sa/security_header_fuzzer", "tests/fuzz/screen/sip_fuzz",
                    "tests/fuzz/shm/shm_record_fuzz", "tests/fuzz/config/config_fuzz"]

@@ -152,8 +152,9 @@ ScreenVerdict SipGate::on_clear(const Packet& packet) {
 ScreenVerdict SipGate::on_datagram(const Packet& packet, Bytes payload) {
   const screen::SipMessage message = screen::read_datagram(payload);
   ScreenVerdict verdict = verdict_of(screen::judge_datagram(message, options_.policy));
-  if (verdict.action == Action::kPass && options_.scans_clear)
-    scan(message, packet, false, payload, verdict);
+  if (verdict.action != Action::kPass || !has_rules(false)) return verdict;
+  const Sifted sifted = sift(packet, false, payload);
+  if (!sifted.left.is_nothing()) scan(message, packet, sifted, payload, verdict);
   return verdict;
 }
 
@@ -209,45 +210,59 @@ screen::ClearVerdict SipGate::cut_stream() const {
 }
 
 ScreenVerdict SipGate::on_protected(const Packet& packet) {
-  if (rules_ == nullptr || !options_.scans_protected) return {};
   const Bytes payload = payload_of(packet);
   if (packet.layers.protocol == ipsec::kProtocolTcp) return scanned({}, packet, true, payload);
+  if (!has_rules(true)) return {};
+  const Sifted sifted = sift(packet, true, payload);
+  if (sifted.left.is_nothing()) return {};
   ScreenVerdict verdict;
-  scan(screen::read_datagram(payload), packet, true, payload, verdict);
+  scan(screen::read_datagram(payload), packet, sifted, payload, verdict);
   return verdict;
+}
+
+bool SipGate::has_rules(bool is_protected) const {
+  return rules_ != nullptr && (is_protected ? options_.scans_protected : options_.scans_clear);
+}
+
+SipGate::Sifted SipGate::sift(const Packet& packet, bool is_protected, Bytes payload) {
+  const bool is_datagram = packet.layers.protocol == ipsec::kProtocolUdp;
+  return {is_protected,
+          rules_->sift(options_.worker, {text_of(payload), is_datagram, is_protected})};
 }
 
 /// A segment with every message in it, up to one whose length is not known.
 ScreenVerdict SipGate::scanned(ScreenVerdict verdict, const Packet& packet, bool is_protected,
                                Bytes payload) {
-  if (rules_ == nullptr || (!is_protected && !options_.scans_clear)) return verdict;
+  if (payload.empty() || verdict.action != Action::kPass || !has_rules(is_protected))
+    return verdict;
+  const Sifted sifted = sift(packet, is_protected, payload);
+  if (sifted.left.is_nothing()) return verdict;
   while (!payload.empty() && verdict.action == Action::kPass) {
     const screen::SipMessage message = screen::read_stream(payload);
     if (!starts_message(message)) break;
     const bool goes_on = message.message_bytes != 0 && message.message_bytes < payload.size();
     const Bytes bytes = goes_on ? payload.first(message.message_bytes) : payload;
-    scan(message, packet, is_protected, bytes, verdict);
+    scan(message, packet, sifted, bytes, verdict);
     payload = payload.subspan(bytes.size());
   }
   return verdict;
 }
 
-void SipGate::scan(const screen::SipMessage& message, const Packet& packet, bool is_protected,
+void SipGate::scan(const screen::SipMessage& message, const Packet& packet, const Sifted& sifted,
                    Bytes bytes, ScreenVerdict& verdict) {
-  if (rules_ == nullptr) return;
   const ipsec::Address& source = packet.layers.source;
   const screen::ScanResult result = rules_->scan(
       options_.worker,
-      {message, text_of(bytes), is_protected,
+      {message, text_of(bytes), sifted.is_protected,
        source_hash_(std::array<uint64_t, 2>{source.high(), source.is_ipv4() ? source.low() : 0}),
-       now_ms_});
+       now_ms_, sifted.left});
   if (result.has_event) {
     verdict.is_event = true;
     verdict.rule = event_rule(*rules_, result);
   }
   if (!result.is_dropped) return;
   verdict.action = Action::kDrop;
-  verdict.reason = is_protected ? DropReason::kSipRuleProtected : DropReason::kSipRule;
+  verdict.reason = sifted.is_protected ? DropReason::kSipRuleProtected : DropReason::kSipRule;
 }
 
 bool SipGate::write_reply(const Packet& request, uint16_t status, uint32_t headroom,

@@ -56,6 +56,11 @@ class SipGate final : public ipsec::Screen {
 
  private:
   using Bytes = std::span<const uint8_t>;
+  /// What rules may match in a packet.
+  struct Sifted {
+    bool is_protected;
+    screen::SieveResult left;
+  };
 
   ipsec::DropReason rate(const ipsec::Packet& packet);
   ipsec::DropReason connection_rate(const ipsec::Packet& packet);
@@ -65,9 +70,11 @@ class SipGate final : public ipsec::Screen {
   ipsec::ScreenVerdict on_unknown(const ipsec::Packet& packet, Bytes payload,
                                   ipsec::ScreenVerdict otherwise);
   screen::ClearVerdict cut_stream() const;
+  bool has_rules(bool is_protected) const;
+  Sifted sift(const ipsec::Packet& packet, bool is_protected, Bytes payload);
   ipsec::ScreenVerdict scanned(ipsec::ScreenVerdict verdict, const ipsec::Packet& packet,
                                bool is_protected, Bytes payload);
-  void scan(const screen::SipMessage& message, const ipsec::Packet& packet, bool is_protected,
+  void scan(const screen::SipMessage& message, const ipsec::Packet& packet, const Sifted& sifted,
             Bytes bytes, ipsec::ScreenVerdict& verdict);
 
   const GateOptions options_;

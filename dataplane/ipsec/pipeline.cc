@@ -1,6 +1,8 @@
 // Pipeline, first half: from the wire to the crypto jobs. The second half is pipeline_finish.cc.
 #include "dataplane/ipsec/pipeline.h"
 
+#include <algorithm>
+
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/tcp_mss.h"
 
@@ -14,7 +16,8 @@ constexpr uint32_t kHostContext = 1;
 
 /// Overloaded: one clear packet of so many received still passes, so that new users are not shut
 /// out altogether.
-constexpr uint32_t kReceivedPerClear = 16;
+constexpr uint64_t kReceivedPerClear = 16;
+constexpr uint64_t kClearCreditMax = 64 * kReceivedPerClear;
 
 constexpr uint32_t kIpv4DontFragment = 0x4000;
 constexpr uint32_t kTcpHeaderBytes = 20;
@@ -73,7 +76,8 @@ void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_hos
                        uint64_t now_ms) {
   now_ms_ = now_ms;
   pending_count_ = working_count_ = joined_count_ = unproven_count_ = clear_count_ = 0;
-  clear_room_ = static_cast<uint32_t>(from_access.size() / kReceivedPerClear);
+  clear_credit_ =
+      is_overloaded_ ? std::min(clear_credit_ + from_access.size(), kClearCreditMax) : 0;
   if (options_.screen != nullptr) options_.screen->begin_burst(now_ms);
   counters_.add(Statistic::kAccessPackets, from_access.size());
   counters_.add(Statistic::kHostPackets, from_host.size());
@@ -215,8 +219,8 @@ void Pipeline::pass_deferred_clear() {
 void Pipeline::pass_clear(Packet& packet) {
   constexpr Side side = Side::kAccess;
   if (is_overloaded_ && !is_of_link(packet)) {
-    if (clear_room_ == 0) return drop(packet, side, DropReason::kClearOverload);
-    --clear_room_;
+    if (clear_credit_ < kReceivedPerClear) return drop(packet, side, DropReason::kClearOverload);
+    clear_credit_ -= kReceivedPerClear;
   }
   if (options_.clear_packets_per_second != 0 && !clear_bucket_.take(now_ms_))
     return drop(packet, side, DropReason::kClearRateLimited);

@@ -199,7 +199,7 @@ class Pipeline {
   /// Clear packets from the network wait until the protected ones of their burst are done.
   std::array<Packet*, kPacketsMax> clear_;
   uint32_t clear_count_ = 0;
-  uint32_t clear_room_ = 0;  ///< overloaded: clear packets of this call that may still pass
+  uint64_t clear_credit_ = 0;  ///< overloaded: packets received for which no clear one passed yet
   std::array<SaIndex, kPacketsMax> unproven_;
   uint32_t unproven_count_ = 0;
   Outbox outbox_[2];

@@ -52,6 +52,21 @@ size_t floating_bytes(std::string_view text) {
   }
 }
 
+bool is_boundary(std::string_view text) {
+  return text.starts_with("\\b") || text.starts_with("\\B");
+}
+
+bool is_repeat(std::string_view text) {
+  return !text.empty() && std::string_view("*+?{").find(text.front()) != std::string_view::npos;
+}
+
+/// Of floating_bytes(): stands for itself.
+bool is_character(std::string_view atom) {
+  if (atom.size() == 2) return std::ispunct(static_cast<unsigned char>(atom[1]));
+  return atom.size() == 1 &&
+         std::string_view(".|()[]{}*+?").find(atom[0]) == std::string_view::npos;
+}
+
 /// Walks over a pattern atom by atom; a repeat multiplies the atom or group before it.
 class Walk {
  public:
@@ -166,12 +181,34 @@ std::string pattern_anywhere(std::string_view pattern) {
   if (rest.starts_with('^')) rest.remove_prefix(1);
   while (!rest.empty()) {
     if (rest == "$") return anywhere;
+    const bool is_left_out = is_boundary(rest);
     const size_t bytes = floating_bytes(rest);
     if (bytes == 0 || bytes > rest.size()) return "";
-    anywhere += rest.substr(0, bytes);
+    if (!is_left_out) anywhere += rest.substr(0, bytes);
     rest.remove_prefix(bytes);
+    if (is_left_out && is_repeat(rest)) return "";  // it would be about what stands before
   }
   return anywhere;
+}
+
+std::string pattern_word(std::string_view anywhere) {
+  std::string longest, word;
+  size_t depth = 0;
+  for (std::string_view rest = anywhere; !rest.empty();) {
+    if (rest.front() == '|' && depth == 0) return "";
+    const size_t bytes = rest.front() == ')' ? 1 : floating_bytes(rest);
+    const std::string_view atom = rest.substr(0, bytes);
+    rest.remove_prefix(atom.size());
+    if (atom.front() == '(' && !atom.ends_with(')')) ++depth;
+    if (atom == ")") --depth;
+    if (depth == 0 && is_character(atom) && !is_repeat(rest)) {
+      word += atom.back();
+      if (word.size() > longest.size()) longest = word;
+    } else {
+      word.clear();
+    }
+  }
+  return longest;
 }
 
 }  // namespace gmesp::screen

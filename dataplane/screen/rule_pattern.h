@@ -14,8 +14,12 @@ namespace gmesp::screen {
 /// Characters and classes of `pattern` with every bounded repeat written out, at least; saturates.
 uint64_t pattern_positions(std::string_view pattern);
 
-/// A pattern that matches in any text around `pattern`'s own, as long as what stands next to that
-/// is no letter, digit or '_': the anchors at its ends are left out. Empty: none is known.
+/// A pattern that matches wherever `pattern` matches in a piece of the text, whatever stands around
+/// that piece: anchors at its ends and word boundaries are left out. Empty: none is known.
 std::string pattern_anywhere(std::string_view pattern);
+
+/// The longest word, perhaps in other letters, that every match of a pattern_anywhere() holds.
+/// Empty: there is none.
+std::string pattern_word(std::string_view anywhere);
 
 }  // namespace gmesp::screen

@@ -123,18 +123,6 @@ const SignatureSet::Header* SignatureSet::header_of(const HeaderField& field) co
   return nullptr;
 }
 
-/// Those that the sieve leaves. It is about messages whose places are pieces of the bytes as they
-/// came: not where a header is folded, nor where bytes follow the body without a line end between.
-PlaceSet SignatureSet::places_of(const Scan& scan) const {
-  const SipMessage& message = scan.input.message;
-  const std::string_view bytes = scan.input.bytes;
-  const bool ends_with_body = message.body.empty() || message.body.data() + message.body.size() ==
-                                                          bytes.data() + bytes.size();
-  if (!ends_with_body) return kAllPlaces;
-  const SieveResult left = sieve_.look(bytes, scan.context, scan.lane.scratch.get());
-  return left.may_fold && has_fold(message.header_block) ? kAllPlaces : left.places;
-}
-
 void SignatureSet::scan_headers(Scan& scan) const {
   if ((header_contexts_ & scan.context) == 0) return;
   HeaderFields fields(scan.input.message.header_block);
@@ -155,16 +143,23 @@ ScanResult SignatureSet::finish(Scan& scan) const {
   return scan.result;
 }
 
+SieveResult SignatureSet::sift(uint32_t worker, const SieveInput& input) {
+  Lane& lane = *lanes_[worker];
+  const SieveResult left = sieve_.look(input, lane.scratch.get());
+  if (left.is_nothing() && !input.bytes.empty()) lane.scanned.add();
+  return left;
+}
+
 ScanResult SignatureSet::scan(uint32_t worker, const ScanInput& input) {
   const SipMessage& message = input.message;
   const bool is_response = message.kind == MessageKind::kResponse;
   if (!is_response && message.kind != MessageKind::kRequest) return {};
   Lane& lane = *lanes_[worker];
   ++lane.message;
-  const auto context =
-      static_cast<Contexts>(1 << ((input.is_protected ? 2 : 0) + (is_response ? 1 : 0)));
-  Scan scan{*this, input, lane, context, {}};
-  const PlaceSet places = places_of(scan);
+  Scan scan{*this, input, lane, context_bit(input.is_protected, is_response), {}};
+  // The sieve does not see through folds.
+  const PlaceSet places =
+      input.left.may_fold && has_fold(message.header_block) ? kAllPlaces : input.left.places;
   if ((places & place_bit(RulePlace::kRequestLine)) != 0 && !message.method_name.empty())
     scan_text(scan, request_line_, request_line_of(input));
   if ((places & place_bit(RulePlace::kHeader)) != 0) scan_headers(scan);

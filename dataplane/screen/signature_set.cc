@@ -111,8 +111,7 @@ Contexts SignatureSet::contexts_of(const Rule& rule) {
   for (const uint8_t side : {Rule::kClear, Rule::kProtected})
     for (const uint8_t kind : {Rule::kRequest, Rule::kResponse})
       if ((rule.sides & side) != 0 && (rule.kinds & kind) != 0)
-        contexts = static_cast<Contexts>(contexts | 1 << ((side == Rule::kProtected ? 2 : 0) +
-                                                          (kind == Rule::kResponse ? 1 : 0)));
+        contexts |= context_bit(side == Rule::kProtected, kind == Rule::kResponse);
   return contexts;
 }
 

@@ -1,12 +1,13 @@
 // Rules compiled for N workers: what a message matches, and how often each rule did.
 //
-// Every place has a database of its own. Most messages match nothing, and one look at a message as
-// a whole, the sieve, tells which places may: this is several times faster than the places one by
-// one.
+// Every place has a database of its own. Most messages match nothing, and sift() tells so by one
+// look at the bytes of the packet: this is several times faster than reading a message and looking
+// at its places one by one.
 //
 // Threading: compile() may take seconds, on any thread but a worker's or one that must answer. Then
-// each worker calls scan() with its own number; counts are read by one other thread at any time.
-// Memory: all taken by compile(); scan() takes none. Errors: of compile(), returned all at once.
+// each worker calls sift() and scan() with its own number; counts are read by one other thread at
+// any time. Memory: all taken by compile(); the others take none. Errors: of compile(), returned
+// all at once.
 #pragma once
 
 #include <array>
@@ -42,6 +43,7 @@ struct ScanInput {
   bool is_protected = false;
   uint64_t source = 0;  ///< a seeded hash of the source address
   uint64_t now_ms = 0;
+  SieveResult left = {};  ///< what sift() leaves of a packet that holds `bytes`
 };
 
 struct ScanResult {
@@ -59,7 +61,7 @@ struct RuleCount {
 
 /// Messages by what became of them.
 struct ScanTotals {
-  uint64_t scanned = 0;
+  uint64_t scanned = 0;  ///< and packets of which sift() left nothing
   uint64_t matched = 0;
   uint64_t dropped = 0;
   uint64_t events = 0;
@@ -75,6 +77,7 @@ class SignatureSet {
   SignatureSet(const SignatureSet&) = delete;
   SignatureSet& operator=(const SignatureSet&) = delete;
 
+  SieveResult sift(uint32_t worker, const SieveInput& input);
   /// Requests and responses only; anything else matches nothing. Folded headers are looked at
   /// unfolded (RFC 3261 7.3.1).
   ScanResult scan(uint32_t worker, const ScanInput& input);
@@ -127,7 +130,6 @@ class SignatureSet {
   void match(Scan& scan, uint32_t rule) const;
   void scan_text(Scan& scan, const Place& place, std::string_view text) const;
   void scan_unfolded(Scan& scan, const Place& place, std::string_view text) const;
-  PlaceSet places_of(const Scan& scan) const;
   void scan_headers(Scan& scan) const;
   ScanResult finish(Scan& scan) const;
 

@@ -1,7 +1,5 @@
 #include "dataplane/screen/signature_sieve.h"
 
-#include <bit>
-
 #include "dataplane/screen/rule_pattern.h"
 
 namespace gmesp::screen {
@@ -10,7 +8,7 @@ namespace {
 /// What `rule` looks for, anywhere; empty: not known, or not to be had at a bounded cost.
 std::string pattern_of(const Rule& rule, bool has_one_name) {
   if (rule.pattern.empty())
-    return has_one_name ? "(?im)^\\Q" + rule.header + "\\E[ \\t]*:" : std::string();
+    return has_one_name ? "(?i)\\n\\Q" + rule.header + "\\E[ \\t]*:" : std::string();
   Rule anywhere = rule;
   anywhere.pattern = pattern_anywhere(rule.pattern);
   std::vector<settings::Error> errors;
@@ -19,32 +17,31 @@ std::string pattern_of(const Rule& rule, bool has_one_name) {
   return is_good ? anywhere.pattern : std::string();
 }
 
-size_t index_of(Contexts context) {
-  return static_cast<size_t>(std::countr_zero(context));
+constexpr Contexts contexts_of(bool is_protected) {
+  return context_bit(is_protected, false) | context_bit(is_protected, true);
 }
 
 }  // namespace
 
 struct SignatureSieve::Look {
   const SignatureSieve& sieve;
-  Contexts context;
+  Contexts contexts;
   SieveResult result;
 };
 
 void SignatureSieve::let_through(Contexts contexts, PlaceSet place) {
-  for (size_t i = 0; i < kContexts; ++i)
-    if ((contexts >> i & 1) != 0) always_[i] = static_cast<PlaceSet>(always_[i] | place);
+  for (size_t side = 0; side < kSides; ++side)
+    if ((contexts & contexts_of(side != 0)) != 0) always_[side] |= place;
 }
 
 void SignatureSieve::add(const Rule& rule, Contexts contexts, bool has_one_name) {
   const PlaceSet place = place_bit(rule.where);
-  for (size_t i = 0; i < kContexts; ++i)
-    if ((contexts >> i & 1) != 0) places_[i] = static_cast<PlaceSet>(places_[i] | place);
+  for (size_t side = 0; side < kSides; ++side)
+    if ((contexts & contexts_of(side != 0)) != 0) places_[side] |= place;
   std::string pattern = pattern_of(rule, has_one_name);
-  if (pattern.empty())
-    let_through(contexts, place);
-  else
-    entries_.push_back({std::move(pattern), &rule, contexts, place});
+  if (pattern.empty()) return let_through(contexts, place);
+  filter_.add(rule.pattern.empty() ? rule.header : pattern_word(pattern));
+  entries_.push_back({std::move(pattern), &rule, contexts, place});
 }
 
 void SignatureSieve::compile() {
@@ -68,19 +65,20 @@ int SignatureSieve::on_match(unsigned number, unsigned long long, unsigned long 
     return 0;
   }
   const Entry& entry = entries[number];
-  if ((entry.contexts & found.context) == 0) return 0;
-  found.result.places = static_cast<PlaceSet>(found.result.places | entry.place);
+  if ((entry.contexts & found.contexts) != 0) found.result.places |= entry.place;
   return 0;
 }
 
-SieveResult SignatureSieve::look(std::string_view bytes, Contexts context,
-                                 hs_scratch_t* scratch) const {
-  const size_t index = index_of(context);
-  Look look{*this, context, {always_[index], false}};
-  if (!database_ || places_[index] == always_[index]) return look.result;
-  if (hs_scan(database_.get(), bytes.data(), static_cast<unsigned>(bytes.size()), 0, scratch,
-              on_match, &look) != HS_SUCCESS)
-    look.result = {kAllPlaces, true};
+SieveResult SignatureSieve::look(const SieveInput& input, hs_scratch_t* scratch) const {
+  constexpr PlaceSet kBehindHead = place_bit(RulePlace::kBody) | place_bit(RulePlace::kMessage);
+  const size_t side = input.is_protected ? 1 : 0;
+  Look look{*this, contexts_of(input.is_protected), {always_[side], false}};
+  if (places_[side] == always_[side]) return {always_[side], always_[side] != 0};
+  const bool only_head = input.is_datagram && (places_[side] & kBehindHead) == 0;
+  if (filter_.is_useful() && !filter_.may_hold(input.bytes, only_head)) return look.result;
+  if (hs_scan(database_.get(), input.bytes.data(), static_cast<unsigned>(input.bytes.size()), 0,
+              scratch, on_match, &look) != HS_SUCCESS)
+    return {};
   return look.result;
 }
 

@@ -1,5 +1,8 @@
-// Which places of a message may match any rule: one look at the message as a whole, with every
-// rule's pattern_anywhere(). It may say yes too often and never no wrongly.
+// Which places of the messages in a packet may match any rule: one look at the packet's bytes,
+// before any message is read, with every rule's pattern_anywhere(). It may say yes too often and
+// never no wrongly, since what a rule looks at is a piece of these bytes unless a header is folded.
+// Where each of a few rules has a word that it cannot match without, the words alone are looked for
+// first.
 //
 // A place with a rule for which this is not known, or would be slow, always may match.
 //
@@ -15,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dataplane/screen/literal_filter.h"
 #include "dataplane/screen/rule.h"
 #include "dataplane/screen/signature_database.h"
 
@@ -25,6 +29,9 @@ inline constexpr uint32_t kSievePatternScanNsMax = 20'000;
 
 /// Bits of (protected, response).
 using Contexts = uint8_t;
+constexpr Contexts context_bit(bool is_protected, bool is_response) {
+  return static_cast<Contexts>(1 << ((is_protected ? 2 : 0) + (is_response ? 1 : 0)));
+}
 /// place_bit()s.
 using PlaceSet = uint8_t;
 inline constexpr PlaceSet kAllPlaces = 0xff;
@@ -33,9 +40,20 @@ constexpr PlaceSet place_bit(RulePlace place) {
   return static_cast<PlaceSet>(1 << static_cast<unsigned>(place));
 }
 
+/// As it is made: nothing is ruled out.
 struct SieveResult {
-  PlaceSet places = 0;
-  bool may_fold = false;  ///< a line starts with a blank, in the header block or in the body
+  PlaceSet places = kAllPlaces;
+  bool may_fold = true;  ///< a line starts with a blank, in a header block or in a body
+
+  /// No rule matches.
+  bool is_nothing() const { return places == 0 && !may_fold; }
+};
+
+/// What a look is about.
+struct SieveInput {
+  std::string_view bytes;  ///< of a datagram, or of a segment with any number of messages
+  bool is_datagram = true;
+  bool is_protected = false;
 };
 
 class SignatureSieve {
@@ -44,8 +62,8 @@ class SignatureSieve {
   void add(const Rule& rule, Contexts contexts, bool has_one_name);
   void compile();
 
-  /// `bytes` is what a message was read from; `context` is one bit. Null `scratch`: no rules.
-  SieveResult look(std::string_view bytes, Contexts context, hs_scratch_t* scratch) const;
+  /// Null `scratch`: no rules.
+  SieveResult look(const SieveInput& input, hs_scratch_t* scratch) const;
 
   const SignatureDatabase& database() const { return database_; }
 
@@ -61,11 +79,12 @@ class SignatureSieve {
   static int on_match(unsigned entry, unsigned long long, unsigned long long, unsigned, void* look);
   void let_through(Contexts contexts, PlaceSet place);
 
-  static constexpr size_t kContexts = 4;
+  static constexpr size_t kSides = 2;
 
   std::vector<Entry> entries_;
-  /// By context: places that may match whatever the message says, and all that have rules.
-  std::array<PlaceSet, kContexts> always_{}, places_{};
+  /// In clear, protected: places that may match whatever a message says, and all that have rules.
+  std::array<PlaceSet, kSides> always_{}, places_{};
+  LiteralFilter filter_;
   SignatureDatabase database_;
 };
 

@@ -85,6 +85,20 @@ def test_clear_policy():
 
 
 # Shows: R-7.1-21
+def test_without_the_screen_all_clear_sip_is_the_proxys():
+    """With the screen off, what it would refuse reaches the host as it was sent: an INVITE, a 200 and no SIP at
+    all; nothing is answered, counted or dropped."""
+    ok = request("INVITE").replace(b"INVITE sip:home.example SIP/2.0", b"SIP/2.0 200 OK")
+    sent = [request("INVITE"), ok, b"no SIP", request("REGISTER")]
+    with running(more="[screen]\nenabled = false\n") as gmespd, wires() as (network, host):
+        for text in sent:
+            network.send(clear(text))
+        assert texts(host.collect(lambda seen: len(texts(seen, SIP_PORT)) >= len(sent)), SIP_PORT) == sent
+        assert gmespd.drops() == {} and sip_statistics(gmespd) == {}
+        assert not any(text.startswith(b"SIP/2.0 4") for text in texts(network.take()))
+
+
+# Shows: R-7.1-21
 def test_reject_is_a_right_answer_and_bounded():
     """A refused INVITE is answered with 403 to where it came from, as RFC 3261 8.2.6 has it; a hundred of them get no
     more answers than configured, and an ACK none."""

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/gate/connection_table.h"
+#include "dataplane/ipsec/load_watch.h"
 #include "dissection.h"
 #include "screen_lab.h"
 
@@ -192,6 +193,30 @@ TEST_F(ScreenTest, OverloadKeepsArpAndNeighborDiscovery) {
   solicitation[7] = 255;
   EXPECT_EQ(to(lab->from_network(frame_to_host(solicitation)), Side::kHost).size(), 1u);
   EXPECT_EQ(lab->drops(), "clear_overload 1");
+}
+
+// Shows: R-7.1-21
+TEST_F(ScreenTest, UnderOverloadClearPacketsPassByTheirShareHoweverSmallTheBursts) {
+  start();
+  lab->pipeline().set_overloaded(true);
+  int passed = 0;
+  for (int i = 0; i < 160; ++i) passed += passes(clear_sip(ue, sip_request("REGISTER")));
+  EXPECT_EQ(passed, 10);
+  EXPECT_EQ(lab->drops(), "clear_overload 150");
+}
+
+TEST(LoadWatch, BeginsBeforeTheQueueIsFullAndEndsAfterAWhileWithout) {
+  constexpr uint64_t kStartMs = 5000, kEndMs = ipsec::LoadWatch::kEndMs;
+  ipsec::LoadWatch watch(4);
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(watch.on_poll(true, kStartMs));
+  EXPECT_FALSE(watch.on_poll(false, kStartMs)) << "the row was broken";
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(watch.on_poll(true, kStartMs));
+  EXPECT_TRUE(watch.on_poll(true, kStartMs));
+  EXPECT_TRUE(watch.on_poll(false, kStartMs)) << "shedding empties the queue";
+  EXPECT_TRUE(watch.on_poll(false, kStartMs + kEndMs - 1));
+  EXPECT_FALSE(watch.on_poll(false, kStartMs + kEndMs));
+  ipsec::LoadWatch never(0);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(never.on_poll(true, kStartMs));
 }
 
 // Shows: R-2406-15

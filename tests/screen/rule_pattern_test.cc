@@ -29,7 +29,7 @@ TEST(PatternPositions, SaturateInsteadOfWrappingAround) {
   EXPECT_LE(pattern_positions(std::string(1000, 'a') + "{99999999999999999999}"), UINT32_MAX);
 }
 
-TEST(PatternAnywhere, LosesTheAnchorsAtItsEndsAndNothingElse) {
+TEST(PatternAnywhere, LosesWhatDependsOnTheTextAroundAndNothingElse) {
   const std::pair<const char*, const char*> kCases[] = {
       {"abc", "abc"},
       {"^abc$", "abc"},
@@ -38,7 +38,11 @@ TEST(PatternAnywhere, LosesTheAnchorsAtItsEndsAndNothingElse) {
       {"^a|b$", "a|b"},
       {"[$^]x\\$", "[$^]x\\$"},
       {"a\\\\$", "a\\\\"},
-      {"(?:a|b){2}\\b", "(?:a|b){2}\\b"},
+      {"(?:a|b){2}\\b", "(?:a|b){2}"},
+      {"(?i)\\ba\\Bb\\b$", "(?i)ab"},
+      {"[\\b]\\\\b", "[\\b]\\\\b"},
+      {"a\\b{2}", ""},
+      {"a\\b?", ""},
       {"\\x{41}", "\\x{41}"},
       {"(^a|b)", ""},
       {"a$|b", ""},
@@ -54,6 +58,28 @@ TEST(PatternAnywhere, LosesTheAnchorsAtItsEndsAndNothingElse) {
   };
   for (const auto& [pattern, anywhere] : kCases)
     EXPECT_EQ(pattern_anywhere(pattern), anywhere) << pattern;
+}
+
+TEST(PatternWord, IsTheLongestThatEveryMatchHolds) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"abc", "abc"},
+      {"(?i)aBc", "aBc"},
+      {"ab|cd", ""},
+      {"(ab|cd)efg", "efg"},
+      {"ab(c|(de))fg", "ab"},
+      {"ab?cde", "cde"},
+      {"abc+de", "ab"},
+      {"abc{2}", "ab"},
+      {"a\\.b[xyz]c", "a.b"},
+      {"ab\\s*cde\\d", "cde"},
+      {"[)]ab(?:\\))", "ab"},
+      {"a.bc", "bc"},
+      {"(a)", ""},
+      {"", ""},
+      {"ab\\w", "ab"},
+      {"((a|b)c|d)ef", "ef"},
+  };
+  for (const auto& [pattern, word] : kCases) EXPECT_EQ(pattern_word(pattern), word) << pattern;
 }
 
 TEST(RuleLimiter, LetsASecondsWorthPassAndThenItsRate) {

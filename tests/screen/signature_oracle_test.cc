@@ -34,8 +34,11 @@ std::string random_pattern(Random& random) {
   return pattern + (pick(random, 6) == 0 ? "$" : "");
 }
 
+const char* const kWords[] = {"cabba", "bacab", "abbca", "x1x1d", "dabb"};
+
 std::string random_text(Random& random, size_t bytes_max) {
-  const char* kPieces[] = {"a", "b", "c", "x1", ".", "7", "sip:", "ab", "d"};
+  const char* kPieces[] = {"a", "b", "c", "x1", ".", "7", "sip:", "ab", "d", "CABB"};
+  if (pick(random, 8) == 0) return kWords[pick(random, std::size(kWords))];
   std::string text = "a";
   while (text.size() < bytes_max && pick(random, 12) != 0)
     text += kPieces[pick(random, std::size(kPieces))];
@@ -98,25 +101,48 @@ bool expected(const Rule& rule, const std::regex& regex, const Message& message)
   return false;
 }
 
-TEST(SignatureOracle, RandomRulesMatchWhatStdRegexMatches) {
-  Random random(20261121);
+/// How a message comes to scan(): as it is, or after sift() has ruled out what it may.
+enum class Look { kPlaceByPlace, kDatagram, kSegment };
+
+/// By rule.
+std::vector<bool> matches(SignatureSet& set, const SipMessage& sip, const std::string& text,
+                          Look look) {
+  std::vector<uint64_t> before;
+  for (size_t r = 0; r < set.rules().size(); ++r) before.push_back(set.count(r).matched);
+  SieveResult left;
+  if (look != Look::kPlaceByPlace) left = set.sift(0, {text, look == Look::kDatagram, false});
+  if (!left.is_nothing()) set.scan(0, {sip, text, false, 0, 0, left});
+  std::vector<bool> found;
+  for (size_t r = 0; r < before.size(); ++r) found.push_back(set.count(r).matched > before[r]);
+  return found;
+}
+
+using PatternMaker = std::string (*)(Random&);
+
+/// `count` rules of one set.
+std::vector<Rule> random_rules(Random& random, size_t count, PatternMaker make_pattern) {
+  std::vector<Rule> rules(count);
+  for (size_t i = 0; i < count; ++i) {
+    Rule& rule = rules[i];
+    rule.name = std::to_string(i);
+    std::vector<settings::Error> refusals;
+    do {  // until Hyperscan sees that it can match at all
+      rule.pattern = make_pattern(random);
+    } while (!check_pattern(rule, kPatternScanNsMax, refusals));
+    const RulePlace kPlaces[] = {RulePlace::kRequestLine, RulePlace::kHeader, RulePlace::kHeader,
+                                 RulePlace::kBody};
+    rule.where = kPlaces[pick(random, std::size(kPlaces))];
+    if (rule.where == RulePlace::kHeader) rule.header = kNames[pick(random, std::size(kNames))];
+  }
+  return rules;
+}
+
+void compare(Random& random, int rounds, size_t count, PatternMaker make_pattern) {
   uint64_t matched = 0, checked = 0;
-  for (int round = 0; round < 20; ++round) {
-    std::vector<Rule> rules(40);
+  for (int round = 0; round < rounds; ++round) {
+    const std::vector<Rule> rules = random_rules(random, count, make_pattern);
     std::vector<std::regex> regexes;
-    for (size_t i = 0; i < rules.size(); ++i) {
-      Rule& rule = rules[i];
-      rule.name = std::to_string(i);
-      std::vector<settings::Error> refusals;
-      do {  // until Hyperscan sees that it can match at all
-        rule.pattern = random_pattern(random);
-      } while (!check_pattern(rule, kPatternScanNsMax, refusals));
-      const RulePlace kPlaces[] = {RulePlace::kRequestLine, RulePlace::kHeader, RulePlace::kHeader,
-                                   RulePlace::kBody};
-      rule.where = kPlaces[pick(random, std::size(kPlaces))];
-      if (rule.where == RulePlace::kHeader) rule.header = kNames[pick(random, std::size(kNames))];
-      regexes.emplace_back(rule.pattern);
-    }
+    for (const Rule& rule : rules) regexes.emplace_back(rule.pattern);
     std::vector<settings::Error> errors;
     const auto set = SignatureSet::compile(rules, 1, errors);
     ASSERT_NE(set, nullptr) << to_string(errors.front());
@@ -125,21 +151,37 @@ TEST(SignatureOracle, RandomRulesMatchWhatStdRegexMatches) {
       const std::string text = message.text();
       const SipMessage sip =
           read_datagram({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
-      std::vector<uint64_t> before;
-      for (size_t r = 0; r < rules.size(); ++r) before.push_back(set->count(r).matched);
-      set->scan(0, {sip, text, false, 0, 0});
-      for (size_t r = 0; r < rules.size(); ++r) {
-        const bool has_matched = set->count(r).matched > before[r];
-        ASSERT_EQ(has_matched, expected(rules[r], regexes[r], message))
-            << rules[r].pattern << " in " << rules[r].header << " of\n"
-            << text;
-        matched += has_matched;
-        ++checked;
+      for (const Look look : {Look::kPlaceByPlace, Look::kDatagram, Look::kSegment}) {
+        const std::vector<bool> found = matches(*set, sip, text, look);
+        for (size_t r = 0; r < rules.size(); ++r) {
+          ASSERT_EQ(found[r], expected(rules[r], regexes[r], message))
+              << rules[r].pattern << " in " << rules[r].header << ", look "
+              << static_cast<int>(look) << " of\n"
+              << text;
+          matched += found[r];
+          ++checked;
+        }
       }
     }
   }
-  EXPECT_GT(matched, checked / 20);  // the comparison is about something
-  EXPECT_LT(matched, checked - checked / 20);
+  EXPECT_GT(matched, checked / 50);  // the comparison is about something
+  EXPECT_LT(matched, checked - checked / 50);
+}
+
+TEST(SignatureOracle, RandomRulesMatchWhatStdRegexMatches) {
+  Random random(20261121);
+  compare(random, 20, 40, random_pattern);
+}
+
+/// Sets of few rules with a word each are sifted by their words.
+TEST(SignatureOracle, RandomRulesWithAWordMatchWhatStdRegexMatches) {
+  Random random(1121);
+  for (const size_t count : {1, 3, 12})
+    compare(random, 30, count, [](Random& random) {
+      const char* kEnds[] = {"", "\\b", "[^d]", "+", "$", "{1,2}", "(7|\\.)"};
+      return std::string(pick(random, 3) == 0 ? "^" : "") + (pick(random, 3) == 0 ? "\\b" : "") +
+             kWords[pick(random, std::size(kWords))] + kEnds[pick(random, std::size(kEnds))];
+    });
 }
 
 }  // namespace

@@ -54,7 +54,9 @@ ScanResult scan(SignatureSet& set, const std::string& text, bool is_protected = 
                 uint64_t source = 1, uint64_t now_ms = 1000) {
   const SipMessage message =
       read_datagram({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
-  return set.scan(0, {message, text, is_protected, source, now_ms});
+  const SieveResult left = set.sift(0, {text, true, is_protected});
+  if (left.is_nothing()) return {};
+  return set.scan(0, {message, text, is_protected, source, now_ms, left});
 }
 
 /// True if the one rule matches.
@@ -320,6 +322,7 @@ TEST(SignatureSet, TheShippedRulesFindWhatTheyAreFor) {
       {"User-Agent: pplsip", "pplsip"},
       {"User-Agent: VaxSIPUserAgent/3.5", "vaxsipuseragent"},
       {"User-Agent: vaxasip/3.0", "vaxasip"},
+      {"User-Agent: VaxIPUserAgent/3.1", "vaxipuseragent"},
       {"User-Agent: sipsak 0.9.6", "sipsak"},
       {"User-Agent: iWar", "iwar"},
       {"User-Agent: SIPp", "sipp"},
@@ -350,6 +353,36 @@ TEST(SignatureSet, TheShippedRulesFindWhatTheyAreFor) {
   }
   EXPECT_EQ(scan(*set, with("P-Access-Network-Info: 3GPP-E-UTRAN-FDD;x=network")).matches, 0u);
   EXPECT_EQ(scan(*set, with("User-Agent: Ericsson IMS (sips; sipcli)")).matches, 0u);
+}
+
+/// What the speed of the screen rests on.
+TEST(SignatureSet, TheShippedRulesReadNoMessageOfAPhone) {
+  const auto set = compiled(read_rules(GMESP_SHIPPED_RULES, RuleAction::kCount).rules);
+  const std::string headers =
+      "Via: SIP/2.0/TCP [2001:db8::1]:5062;branch=z9hG4bKnashds7;rport\r\nMax-Forwards: 70\r\n"
+      "Route: <sip:pcscf1.visited1.net:5062;lr>,<sip:orig@scscf1.home1.net;lr>\r\n"
+      "From: <sip:user1_public1@home1.net>;tag=4fa3\r\nTo: <tel:+1-212-555-1111>\r\n"
+      "Call-ID: apb03a0s09dkjdfglkj49111\r\nCSeq: 127 INVITE\r\n"
+      "Contact: <sip:user1@[2001:db8::1]:5062>;+sip.instance=\"<urn:gsma:imei:35824005-944763-0>\""
+      ";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\";+g.3gpp.smsip\r\n"
+      "P-Access-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=2620112340000123\r\n"
+      "P-Preferred-Identity: \"A. Nother\" <sip:user1_public1@home1.net>\r\n"
+      "P-Preferred-Service: urn:urn-7:3gpp-service.ims.icsi.mmtel\r\nPrivacy: none\r\n"
+      "Require: sec-agree\r\nProxy-Require: sec-agree\r\nSupported: precondition,100rel,gruu,timer"
+      "\r\nSecurity-Verify: "
+      "ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=9;spi-s=7;port-s=5067\r\n"
+      "Authorization: Digest username=\"user1@home1.net\",realm=\"home1.net\",nonce=\"\","
+      "uri=\"sip:home1.net\",response=\"\",algorithm=AKAv1-MD5\r\n"
+      "Accept: application/sdp,application/3gpp-ims+xml\r\nSession-Expires: 1800;refresher=uac\r\n"
+      "Allow: INVITE,ACK,CANCEL,BYE,UPDATE,PRACK,NOTIFY,REFER,INFO,MESSAGE,OPTIONS\r\n"
+      "User-Agent: Phone/14.2 (Linux; 4g) IMS-Client\r\nContent-Type: application/sdp\r\n";
+  const std::string body = "v=0\r\no=- 298 298 IN IP6 2001:db8::1\r\n folded, and sipcli in it\r\n";
+  const std::string text = "INVITE tel:+1-212-555-2222 SIP/2.0\r\n" + headers + "\r\n" + body;
+  EXPECT_TRUE(set->sift(0, {text, true, true}).is_nothing());
+  EXPECT_TRUE(
+      set->sift(0, {"SIP/2.0 200 OK\r\n" + headers + "\r\n" + body, true, true}).is_nothing());
+  EXPECT_FALSE(set->sift(0, {text, false, true}).is_nothing())
+      << "a segment may hold more messages";
 }
 
 }  // namespace

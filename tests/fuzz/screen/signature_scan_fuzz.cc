@@ -1,5 +1,6 @@
 // Any bytes as a message, in memory of exactly their size, against rules for every place: nothing
-// is read beyond it, every match is of a rule, and a datagram and a stream can both be scanned.
+// is read beyond it, every match is of a rule, a datagram and a stream can both be scanned, and
+// what is sifted out before changes nothing.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +37,35 @@ std::unique_ptr<SignatureSet> rules() {
   return set;
 }
 
+/// Rules with a word each, and none that limits a rate.
+std::unique_ptr<SignatureSet> word_rules() {
+  std::vector<Rule> rules;
+  const auto add = [&](RulePlace where, const char* pattern, const char* header) {
+    Rule& rule = rules.emplace_back();
+    rule.name = std::to_string(rules.size());
+    rule.where = where;
+    rule.pattern = pattern;
+    rule.header = header;
+  };
+  add(RulePlace::kRequestLine, "(?i)^INVITE\\b", "");
+  add(RulePlace::kHeader, "(?i)z9hG4b", "Via");
+  add(RulePlace::kHeader, "", "P-Asserted-Identity");
+  add(RulePlace::kHeaders, "tag=4[^5]", "");
+  std::vector<gmesp::settings::Error> errors;
+  auto set = SignatureSet::compile(rules, 1, errors);
+  if (set == nullptr) std::abort();
+  return set;
+}
+
+void compare(SignatureSet& set, const SipMessage& message, std::string_view bytes,
+             bool is_datagram) {
+  const ScanResult all = set.scan(0, {message, bytes, false, 1, 1});
+  const SieveResult left = set.sift(0, {bytes, is_datagram, false});
+  const ScanResult sifted =
+      left.is_nothing() ? ScanResult{} : set.scan(0, {message, bytes, false, 1, 1, left});
+  if (all.matches != sifted.matches) std::abort();
+}
+
 void scan(SignatureSet& set, const SipMessage& message, std::string_view bytes) {
   for (const bool is_protected : {false, true}) {
     const ScanResult result = set.scan(0, {message, bytes, is_protected, 1, 1});
@@ -53,5 +83,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(copy.get()), size);
   scan(*set, read_datagram({copy.get(), size}), bytes);
   scan(*set, read_stream({copy.get(), size}), bytes);
+  static const std::unique_ptr<SignatureSet> words = word_rules();
+  compare(*words, read_datagram({copy.get(), size}), bytes, true);
+  compare(*words, read_stream({copy.get(), size}), bytes, false);
   return 0;
 }
