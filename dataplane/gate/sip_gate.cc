@@ -51,7 +51,6 @@ constexpr Outcome outcome_of(ClearReason reason) {
       return {{}, DropReason::kSipHeaderFieldsTooMany};
     case ClearReason::kCutDatagram:
       return {{}, DropReason::kSipCutDatagram};
-    case ClearReason::kHeldTooMuch:  // of a policy that holds segments, which the gate has not
     case ClearReason::kNotSip:
       break;
   }

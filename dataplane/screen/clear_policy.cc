@@ -94,15 +94,9 @@ bool is_open(const SipMessage& message, const ClearPolicy& policy) {
          (passes_dialogs(policy) || allows_status(policy, message.status));
 }
 
-ClearVerdict judge_cut(size_t bytes, const ClearPolicy& policy) {
-  if (policy.cut_stream == ClearAction::kHold && bytes > policy.held_bytes_max)
-    return discard(ClearReason::kHeldTooMuch);
-  const bool decides = policy.cut_stream != ClearAction::kHold;
-  return {policy.cut_stream, ClearReason::kCutStream, SipFlaw::kNone, 0, decides};
-}
-
-ClearVerdict judge_in_stream(const SipMessage& message, size_t bytes, const ClearPolicy& policy) {
-  if (is_open(message, policy)) return judge_cut(bytes, policy);
+ClearVerdict judge_in_stream(const SipMessage& message, const ClearPolicy& policy) {
+  if (is_open(message, policy))
+    return {policy.cut_stream, ClearReason::kCutStream, SipFlaw::kNone, 0, true};
   ClearVerdict verdict = judge(message, policy);
   if (verdict.action == ClearAction::kReject)
     verdict = discard(verdict.reason, verdict.flaw);  // no stateless answer in a TCP connection
@@ -117,13 +111,13 @@ ClearVerdict judge_datagram(const SipMessage& message, const ClearPolicy& policy
 
 ClearVerdict judge_stream(std::span<const uint8_t> bytes, const ClearPolicy& policy) {
   SipMessage message = read_stream(bytes);
-  const ClearVerdict first = judge_in_stream(message, bytes.size(), policy);
+  const ClearVerdict first = judge_in_stream(message, policy);
   if (first.action != ClearAction::kPass) return first;
   while (message.message_bytes != 0 && message.message_bytes < bytes.size()) {
     bytes = bytes.subspan(message.message_bytes);
     message = read_stream(bytes);
     if (is_open(message, policy)) break;  // the first message has decided
-    const ClearVerdict later = judge_in_stream(message, bytes.size(), policy);
+    const ClearVerdict later = judge_in_stream(message, policy);
     if (later.action != ClearAction::kPass) return later;
   }
   return first;

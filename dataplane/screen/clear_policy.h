@@ -39,7 +39,6 @@ namespace gmesp::screen {
   row(kMalformed,           "sip_malformed",            "RFC 3261 7",            "SIP that readers may read differently")        \
   row(kHeaderFieldsTooMany, "sip_header_fields_too_many", "gmesp",               "more header fields than the screen reads")     \
   row(kCutDatagram,         "sip_cut_datagram",         "RFC 3261 18.3",         "the datagram ends inside the head of its message") \
-  row(kHeldTooMuch,         "sip_held_too_much",        "gmesp",                 "the head of a message in a stream exceeds the bound for held bytes") \
   row(kNotSip,              "sip_not_sip",              "TS 33.203 7.1",         "neither SIP nor a keep-alive")
 // clang-format on
 
@@ -70,7 +69,6 @@ enum class ClearAction : uint8_t {
   kPass,
   kDiscard,
   kReject,  ///< answer with ClearVerdict::status and discard; only ever for a datagram's request
-  kHold,    ///< keep the segment and ask again with what follows it; only ever for a stream
 };
 
 constexpr uint32_t method_bit(Method method) {
@@ -101,9 +99,8 @@ struct ClearPolicy {
   /// kDiscard or kReject, with 400 (505: another version).
   ClearAction malformed = ClearAction::kDiscard;
 
-  /// kPass, kHold or kDiscard.
+  /// kPass or kDiscard. Not kept for what follows: that would give an attacker memory to fill.
   ClearAction cut_stream = ClearAction::kPass;
-  uint32_t held_bytes_max = 8192;  ///< kHold: of one connection
 };
 
 struct ClearVerdict {

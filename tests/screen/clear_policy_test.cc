@@ -228,7 +228,7 @@ TEST(ClearSipStream, WithoutContentLengthItsEndIsNotKnown) {
 }
 
 // Shows: R-7.1-21
-TEST(ClearSipStream, ACutHeadIsPassedHeldOrDiscardedByChoice) {
+TEST(ClearSipStream, ACutHeadIsPassedOrDiscardedByChoice) {
   const std::string cut = request("REGISTER", "sip:x").substr(0, 100);
   EXPECT_EQ(stream(cut).action, Action::kPass);
   EXPECT_EQ(stream(cut).reason, Reason::kCutStream);
@@ -236,14 +236,7 @@ TEST(ClearSipStream, ACutHeadIsPassedHeldOrDiscardedByChoice) {
   ClearPolicy policy;
   policy.cut_stream = Action::kDiscard;
   EXPECT_EQ(stream(cut, policy).action, Action::kDiscard);
-  policy.cut_stream = Action::kHold;
-  EXPECT_EQ(stream(cut, policy).action, Action::kHold);
-  EXPECT_FALSE(stream(cut, policy).decides_connection);
-  policy.held_bytes_max = 100;
-  EXPECT_EQ(stream(cut, policy).action, Action::kHold);
-  policy.held_bytes_max = 99;
-  EXPECT_EQ(stream(cut, policy).action, Action::kDiscard);
-  EXPECT_EQ(stream(cut, policy).reason, Reason::kHeldTooMuch);
+  EXPECT_EQ(stream(cut, policy).reason, Reason::kCutStream);
 }
 
 // Shows: R-7.1-21
