@@ -51,7 +51,7 @@ from verdict import run_cases  # noqa: E402
 PAUSE_S = 1.1  # of gmesp.py after a time-out, and a little more
 REDUCED = ("test_registers_over_udp_and_ipv4", "test_registers_over_tcp_and_ipv6", "test_registers_behind_a_nat",
            "test_re_registration_moves_to_the_new_set", "test_wrong_response", "test_gmesp_control_dies_and_returns",
-           "test_de_registration")
+           "test_the_screen_stands_before_kamailio", "test_de_registration")
 
 
 class KamailioScriptTest(KamailioTest):
@@ -262,6 +262,34 @@ class KamailioScriptTest(KamailioTest):
             stranger.settimeout(1.0)
             self.assertRaises(TimeoutError, stranger.recv, 100)
         self.assertEqual(self.home.served, [])
+
+    # Shows: R-7.1-21
+    def test_the_screen_stands_before_kamailio(self):
+        """Of a stranger's clear requests, REGISTER and the emergency call come to Kamailio, which answers; the rest
+        ends in gmespd, and is counted there."""
+        requests = [("INVITE", "sip:echo@home.test"), ("MESSAGE", "sip:echo@home.test"), ("REGISTER", "sip:home.test"),
+                    ("SUBSCRIBE", "sip:echo@home.test"), ("INVITE", "urn:service:sos.fire")]
+        self.world()
+        self.assert_registered(self.ue.register())
+        self.sent_by_kamailio()
+        dropped = self.real.drops().get("sip_method_not_allowed", 0)
+        with lab.socket_in("ue", socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind((UE[4], 5070))
+            for number, (method, uri) in enumerate(requests):
+                stranger.sendto(sip.request(method, uri, [
+                    ("Via", sip.via("UDP", UE[4], 5070)), ("From", f"<sip:{IMPI}>;tag=1"), ("To", f"<{uri}>"),
+                    ("Call-ID", f"stranger {number}"), ("CSeq", f"1 {method}"), ("Max-Forwards", "70")]).encode(),
+                    (PCSCF[4], 5060))
+            stranger.settimeout(3.0)
+            answers = set()
+            while len(answers) < 2:
+                answers.add(sip.take_message(stranger.recv(2000))[0].get("CSeq"))
+        self.sent_by_kamailio()
+        arrived = [frame.payload[8:].partition(b" SIP/2.0")[0].decode() for frame in self.clear_frames
+                   if frame.ports == (5070, 5060)]
+        self.assertEqual(arrived, ["REGISTER sip:home.test", "INVITE urn:service:sos.fire"])
+        self.assertEqual(answers, {"1 REGISTER", "1 INVITE"})
+        self.assertEqual(self.real.drops()["sip_method_not_allowed"] - dropped, 3)
 
     # Shows: R-C-04
     def test_texts_that_are_none(self):
