@@ -7,10 +7,10 @@
 // each burst. So nothing else on the machine decides what is lost.
 //
 // Capacities are measured first: that of REGISTERs that the screen passes, and that of protected
-// packets, each alone. Protected traffic is half of its capacity. Usage: screen_flood [overload
-// polls] [queue packets]
+// packets, each alone. Protected traffic is half of its capacity.
 #include <time.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -218,8 +218,11 @@ void run(const char* name, OneWorker& worker, const Load& load) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto polls = static_cast<uint32_t>(argc > 1 ? std::atoi(argv[1]) : 4);
-  const auto queue = static_cast<uint32_t>(argc > 2 ? std::atoi(argv[2]) : 1024);
+  CLI::App app("Registered users under a flood of clear SIP on the same receive queue, in JSON");
+  uint32_t polls = 8, queue = 1024;
+  app.add_option("--overload-polls", polls, "full bursts in a row that mean overload (limits)");
+  app.add_option("--queue", queue, "packets")->check(CLI::Range(64u, 65'536u));
+  CLI11_PARSE(app, argc, argv);
   OneWorker worker;
   const double protected_ns = worker.cost_ns(Kind::kProtected);
   const double clear_ns = worker.cost_ns(Kind::kClear);

@@ -2,6 +2,7 @@
 
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/checksum.h"
+#include "dataplane/ipsec/header_layout.h"
 
 namespace gmesp::ipsec {
 namespace {
@@ -105,6 +106,22 @@ Verdict classify_access(const Packet& packet, const ClassifyOptions& options, Ic
     default:
       return go(Route::kClear);
   }
+}
+
+bool is_plainly_clear(const Packet& packet, const ClassifyOptions& options) {
+  constexpr uint32_t kPlainIpv4 = 0x45, kDestinationPortAt = 2, kPortBytes = 2;
+  if (packet.length < kEthernetBytes + kIpv6HeaderBytes + kDestinationPortAt + kPortBytes)
+    return false;
+  const uint8_t* ip = packet.at(kEthernetBytes);
+  const uint16_t ether_type = load_be16(packet.at(kEtherTypeAt));
+  const bool is_ipv4 = ether_type == kEtherTypeIpv4 && ip[0] == kPlainIpv4 &&
+                       (load_be16(ip + kIpv4FragmentAt) & ~kIpv4DontFragment) == 0;
+  if (!is_ipv4 && ether_type != kEtherTypeIpv6) return false;
+  const uint8_t protocol = ip[is_ipv4 ? kIpv4ProtocolAt : kIpv6NextHeaderAt];
+  if (protocol != kProtocolUdp && protocol != kProtocolTcp) return false;
+  const uint32_t header_bytes = is_ipv4 ? kIpv4HeaderBytesMin : kIpv6HeaderBytes;
+  const uint16_t port = load_be16(ip + header_bytes + kDestinationPortAt);
+  return port != options.encapsulation_port && !options.protected_ports->contains(port);
 }
 
 Verdict classify_host(const Packet& packet, const ClassifyOptions& options) {

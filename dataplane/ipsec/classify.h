@@ -8,7 +8,7 @@
 
 #include "dataplane/ipsec/icmp.h"
 #include "dataplane/ipsec/packet.h"
-#include "dataplane/ipsec/sa_database.h"
+#include "dataplane/ipsec/port_set.h"
 
 namespace gmesp::ipsec {
 
@@ -38,6 +38,11 @@ struct ClassifyOptions {
 
 /// A packet from the network. `quote` is filled for kPathMtu.
 Verdict classify_access(const Packet& packet, const ClassifyOptions& options, IcmpQuote& quote);
+
+/// Whether a frame that is not parsed yet is in plain view a whole UDP or TCP packet in clear: no
+/// VLAN tag, IP options or extension headers, and a port that is neither protected nor ESP's. False
+/// says nothing. Reads one cache line.
+bool is_plainly_clear(const Packet& packet, const ClassifyOptions& options);
 
 /// A packet from the host.
 Verdict classify_host(const Packet& packet, const ClassifyOptions& options);

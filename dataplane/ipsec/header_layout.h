@@ -9,6 +9,9 @@ namespace gmesp::ipsec {
 // Ethernet II, IEEE 802.1Q.
 inline constexpr uint32_t kEthernetBytes = 14;
 inline constexpr uint32_t kEthernetAddressBytes = 6;
+inline constexpr uint32_t kEtherTypeAt = 12;
+inline constexpr uint16_t kEtherTypeIpv4 = 0x0800;
+inline constexpr uint16_t kEtherTypeIpv6 = 0x86dd;
 inline constexpr uint32_t kVlanTagBytes = 4;
 inline constexpr uint32_t kVlanTagsMax = 2;
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/ipsec/byte_order.h"
+#include "dataplane/ipsec/prefetch.h"
 #include "dataplane/ipsec/tcp_mss.h"
 
 namespace gmesp::ipsec {
@@ -16,8 +17,8 @@ constexpr uint32_t kHostContext = 1;
 
 /// Overloaded: one clear packet of so many received still passes, so that new users are not shut
 /// out altogether.
-constexpr uint64_t kReceivedPerClear = 16;
-constexpr uint64_t kClearCreditMax = 64 * kReceivedPerClear;
+constexpr uint64_t kReceivedPerClear = 64;
+constexpr uint64_t kClearCreditMax = 16 * kReceivedPerClear;
 
 constexpr uint32_t kIpv4DontFragment = 0x4000;
 constexpr uint32_t kTcpHeaderBytes = 20;
@@ -81,7 +82,10 @@ void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_hos
   if (options_.screen != nullptr) options_.screen->begin_burst(now_ms);
   counters_.add(Statistic::kAccessPackets, from_access.size());
   counters_.add(Statistic::kHostPackets, from_host.size());
-  for (Packet& packet : from_access) admit(packet, Side::kAccess);
+  if (is_overloaded_)
+    admit_what_is_not_shed(from_access);
+  else
+    for (Packet& packet : from_access) admit(packet, Side::kAccess);
   for (Packet& packet : from_host) admit(packet, Side::kHost);
   look_up();
   finish();
@@ -100,6 +104,29 @@ void Pipeline::expire(uint64_t now_ms) {
   now_ms_ = now_ms;
   counters_.add(DropReason::kFragmentTimeout, overdue);
   audit(Packet{}, DropReason::kFragmentTimeout, kNoSa, 0);
+}
+
+/// Most of a flood goes before anything is spent on it but a look at its first line.
+void Pipeline::admit_what_is_not_shed(std::span<Packet> packets) {
+  constexpr size_t kAhead = 8;
+  for (size_t i = 0; i < packets.size(); ++i) {
+    if (i + kAhead < packets.size()) prefetch(packets[i + kAhead].data);
+    const bool may_pass = clear_credit_ >= kReceivedPerClear * (clear_count_ + 1);
+    if (may_pass || !is_plainly_clear(packets[i], classify_options_))
+      admit(packets[i], Side::kAccess);
+    else
+      shed(packets[i]);
+  }
+}
+
+void Pipeline::shed(Packet& packet) {
+  constexpr DropReason kReason = DropReason::kClearOverload;
+  counters_.add(kReason);
+  if (may_audit(kReason)) {
+    if (parse(packet) != DropReason::kNone) packet.layers.is_ip = false;
+    tell_drop(packet, kReason, kNoSa, 0);
+  }
+  io_.release(packet.owner);
 }
 
 /// Parses and classifies; ESP work is queued with its bucket on the way into the cache, the rest

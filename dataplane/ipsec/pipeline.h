@@ -130,6 +130,8 @@ class Pipeline {
     uint32_t count = 0;
   };
 
+  void admit_what_is_not_shed(std::span<Packet> packets);
+  void shed(Packet& packet);
   void admit(Packet& packet, Side side);
   void admit_fragment(Packet& packet, Side side);
   Packet* join(Packet& packet, Side side, Reassembler& reassembler, uint32_t context);
@@ -158,6 +160,8 @@ class Pipeline {
   void flush(Side to);
   void release_unproven_owners();
   void audit(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence);
+  bool may_audit(DropReason reason);
+  void tell_drop(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence);
   void drop_for_sa(const Packet& packet, Side side, DropReason reason, SaIndex sa,
                    uint32_t sequence = 0);
   Notice notice_about(const Packet& packet, shm::EventKind kind, SaIndex sa) const;

@@ -183,12 +183,19 @@ void Pipeline::drop_for_sa(const Packet& packet, Side, DropReason reason, SaInde
 }
 
 void Pipeline::audit(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence) {
-  if (is_silent(reason)) return;
+  if (!is_silent(reason) && may_audit(reason)) tell_drop(packet, reason, sa, sequence);
+}
+
+bool Pipeline::may_audit(DropReason reason) {
   const auto row = static_cast<uint32_t>(reason);
-  if (!audit_buckets_[row].take(now_ms_)) {
-    ++audit_suppressed_[row];
-    return counters_.add(Statistic::kAuditSuppressed);
-  }
+  if (audit_buckets_[row].take(now_ms_)) return true;
+  ++audit_suppressed_[row];
+  counters_.add(Statistic::kAuditSuppressed);
+  return false;
+}
+
+void Pipeline::tell_drop(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence) {
+  const auto row = static_cast<uint32_t>(reason);
   Notice notice = notice_about(packet, shm::EventKind::kAudit, sa);
   notice.reason = reason;
   if (sa != kNoSa) notice.sequence = sequence;

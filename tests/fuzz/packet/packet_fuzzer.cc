@@ -4,6 +4,7 @@
 
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/checksum.h"
+#include "dataplane/ipsec/classify.h"
 #include "dataplane/ipsec/fragmenter.h"
 #include "dataplane/ipsec/icmp.h"
 #include "dataplane/ipsec/reassembler.h"
@@ -96,7 +97,23 @@ void check_fragments(const Packet& packet, uint32_t mtu_bytes) {
   }
 }
 
+/// What a worker sheds at the first look is nothing that it would have treated as protected.
+void check_plainly_clear(const Bytes& bytes) {
+  static const PortSet protected_ports = [] {
+    PortSet ports;
+    for (uint16_t port = 1; port < 0x8000; ++port) ports.add(port);
+    return ports;
+  }();
+  const ClassifyOptions options{&protected_ports, 4500, 576, 1280};
+  Frame frame(bytes);
+  if (!is_plainly_clear(frame.packet, options)) return;
+  IcmpQuote quote;
+  GMESP_INVARIANT(parse(frame.packet) != DropReason::kNone ||
+                  classify_access(frame.packet, options, quote).route == Route::kClear);
+}
+
 void check(const Bytes& bytes) {
+  check_plainly_clear(bytes);
   Frame bare(bytes);
   if (parse_ip(bare.packet, kEthernetBytes) == DropReason::kNone) check_layers(bare.packet);
   Frame frame(bytes);
