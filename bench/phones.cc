@@ -7,6 +7,7 @@
 
 #include "dataplane/ipsec/address.h"
 #include "dataplane/ipsec/byte_order.h"
+#include "dataplane/ipsec/checksum.h"
 
 namespace gmesp::bench {
 namespace {
@@ -50,18 +51,15 @@ ipsec::Address address_of(bool is_ipv4, uint32_t number, bool is_local) {
   return address;
 }
 
-uint16_t folded(uint32_t sum) {
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<uint16_t>(~sum);
-}
-
-uint32_t sum_of(const uint8_t* bytes, uint32_t count, uint32_t sum) {
-  for (uint32_t i = 0; i + 1 < count; i += 2) sum += ipsec::load_be16(bytes + i);
-  if (count % 2 != 0) sum += static_cast<uint32_t>(bytes[count - 1]) << 8;
-  return sum;
-}
-
 }  // namespace
+
+ipsec::SaDatabaseOptions database_for(uint32_t ues) {
+  ipsec::SaDatabaseOptions options;
+  options.capacity_sets = ues;
+  options.protected_ports.add(kServerPort);
+  options.protected_ports.add(kClientPort);
+  return options;
+}
 
 Phones::Phones(const PhoneOptions& options) : options_(options), sequence_(options.ues, 0) {}
 
@@ -143,7 +141,7 @@ uint32_t Phones::write_ip(uint8_t* at, const uint8_t* source, const uint8_t* des
   ip[9] = protocol;
   std::memcpy(ip + 12, source + 12, 4);
   std::memcpy(ip + 16, destination + 12, 4);
-  store_be16(ip + 10, folded(sum_of(ip, 20, 0)));
+  ipsec::set_ipv4_checksum(ip);
   return kEthernetBytes + 20;
 }
 
@@ -165,8 +163,8 @@ void Phones::write_udp(uint32_t ue, uint8_t* ip, uint32_t header_bytes, uint16_t
   write_payload(ue, {udp + kUdpBytes, udp_bytes - kUdpBytes});
   const uint32_t address_bytes = options_.is_ipv4 ? 8 : 32;
   const uint8_t* addresses = ip + (options_.is_ipv4 ? 12 : 8);
-  const uint32_t sum = sum_of(addresses, address_bytes, 17 + udp_bytes);
-  store_be16(udp + 6, folded(sum_of(udp, udp_bytes, sum)));
+  const uint16_t sum = ipsec::ones_sum({addresses, address_bytes}, 17 + udp_bytes);
+  store_be16(udp + 6, static_cast<uint16_t>(~ipsec::ones_sum({udp, udp_bytes}, sum)));
 }
 
 uint32_t Phones::downlink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const {

@@ -26,9 +26,11 @@ struct PhoneOptions {
   std::span<const std::string> texts = {};
 };
 
+/// A database in anonymous memory that takes the sets of so many.
+ipsec::SaDatabaseOptions database_for(uint32_t ues);
+
 class Phones {
  public:
-  /// Offset of the ESP header in a frame that uplink() made.
   explicit Phones(const PhoneOptions& options);
 
   /// Installs all sets. False, and a text on stderr: the database refused one.

@@ -207,11 +207,7 @@ int main(int argc, char** argv) {
   for (const uint32_t count : ues) {
     options.ues = count;
     Phones phones(options);
-    ipsec::SaDatabaseOptions database_options;
-    database_options.capacity_sets = count;
-    database_options.protected_ports.add(bench::kServerPort);
-    database_options.protected_ports.add(bench::kClientPort);
-    ipsec::SaDatabase database(database_options);
+    ipsec::SaDatabase database(bench::database_for(count));
     if (!phones.install(database)) return EXIT_FAILURE;
     Measurement measurement(phones, database, ticks);
     for (const uint32_t bytes : sizes)

@@ -22,6 +22,7 @@
 #include "dataplane/gate/rule_loader.h"
 #include "dataplane/gate/sip_gate.h"
 #include "dataplane/ipsec/byte_order.h"
+#include "dataplane/ipsec/checksum.h"
 #include "dataplane/ipsec/header_layout.h"
 #include "dataplane/ipsec/load_watch.h"
 #include "dataplane/ipsec/pipeline.h"
@@ -69,7 +70,9 @@ struct Arrival {
 class OneWorker {
  public:
   OneWorker()
-      : database_(database_options()), phones_({.ues = kUes}), gate_(gate_options(), rules_) {
+      : database_(bench::database_for(kUes)),
+        phones_({.ues = kUes}),
+        gate_(gate_options(), rules_) {
     gate::CompiledRules compiled = gate::compile_rules({{}, screen::RuleAction::kCount}, 1);
     if (compiled.set == nullptr || !phones_.install(database_)) std::exit(EXIT_FAILURE);
     rules_.publish(compiled.set);
@@ -81,7 +84,7 @@ class OneWorker {
     bench::Phones clear({.ues = kUes, .texts = texts});
     register_.resize(bench::kFrameBufferBytes);
     register_.resize(clear.downlink(0, kIpBytes, register_.data()));
-    uint8_t* udp = register_.data() + 34;
+    uint8_t* udp = register_.data() + ipsec::kEthernetBytes + ipsec::kIpv4HeaderBytesMin;
     ipsec::store_be16(udp, kSipPort);
     ipsec::store_be16(udp + 2, kSipPort);
     ipsec::store_be16(udp + 6, 0);
@@ -112,14 +115,6 @@ class OneWorker {
   uint64_t count(ipsec::Statistic statistic) const { return pipeline_->counters().get(statistic); }
 
  private:
-  static ipsec::SaDatabaseOptions database_options() {
-    ipsec::SaDatabaseOptions options;
-    options.capacity_sets = kUes;
-    options.memory_path = "";
-    options.protected_ports.add(bench::kServerPort);
-    options.protected_ports.add(bench::kClientPort);
-    return options;
-  }
   static gate::GateOptions gate_options() {
     gate::GateOptions options;
     options.ports.add(kSipPort);
@@ -134,13 +129,9 @@ class OneWorker {
     }
     packet.length = static_cast<uint32_t>(register_.size());
     std::memcpy(packet.data, register_.data(), register_.size());
-    uint8_t* ip = packet.data + 14;
-    ipsec::store_be32(ip + 12, 0x0b000000 + ++source_ % 10'000'000);
-    ipsec::store_be16(ip + 10, 0);
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < ipsec::kIpv4HeaderBytesMin; i += 2) sum += ipsec::load_be16(ip + i);
-    while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-    ipsec::store_be16(ip + 10, static_cast<uint16_t>(~sum));
+    uint8_t* ip = packet.data + ipsec::kEthernetBytes;
+    ipsec::store_be32(ip + ipsec::kIpv4SourceAt, 0x0b000000 + ++source_ % 10'000'000);
+    ipsec::set_ipv4_checksum(ip);
   }
 
   ipsec::SaDatabase database_;

@@ -66,15 +66,6 @@ double round_ns(ipsec::Pipeline& pipeline, bench::FrameMemory& memory, bench::Ph
   return passed.count() / bench::kRoundPackets;
 }
 
-ipsec::SaDatabaseOptions database_options() {
-  ipsec::SaDatabaseOptions options;
-  options.capacity_sets = kUes;
-  options.memory_path = "";
-  options.protected_ports.add(bench::kServerPort);
-  options.protected_ports.add(bench::kClientPort);
-  return options;
-}
-
 }  // namespace
 
 int main() {
@@ -87,7 +78,7 @@ int main() {
 
   std::vector<std::string> texts;
   for (uint32_t i = 0; i < kUes; ++i) texts.push_back(message(i, kSipBytes));
-  ipsec::SaDatabase database(database_options());
+  ipsec::SaDatabase database(bench::database_for(kUes));
   bench::Phones phones({.ues = kUes, .texts = texts});
   if (!phones.install(database)) return EXIT_FAILURE;
   bench::FrameMemory memory;

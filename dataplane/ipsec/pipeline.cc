@@ -288,15 +288,11 @@ void Pipeline::answer(const Packet& packet, uint16_t status) {
 
 /// Rules that want an event share one rate.
 void Pipeline::tell_rule(const Packet& packet, uint32_t rule, SaIndex sa) {
-  constexpr auto kRow = static_cast<uint32_t>(DropReason::kNone);
-  if (!audit_buckets_[kRow].take(now_ms_)) {
-    ++audit_suppressed_[kRow];
-    return counters_.add(Statistic::kAuditSuppressed);
-  }
+  constexpr DropReason kNoDrop = DropReason::kNone;
+  if (!may_audit(kNoDrop)) return;
   Notice notice = notice_about(packet, shm::EventKind::kSipRule, sa);
   notice.value = rule;
-  notice.suppressed = audit_suppressed_[kRow];
-  audit_suppressed_[kRow] = 0;
+  notice.suppressed = take_suppressed(kNoDrop);
   notices_.push(notice);
 }
 

@@ -161,6 +161,7 @@ class Pipeline {
   void release_unproven_owners();
   void audit(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence);
   bool may_audit(DropReason reason);
+  uint32_t take_suppressed(DropReason reason);
   void tell_drop(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence);
   void drop_for_sa(const Packet& packet, Side side, DropReason reason, SaIndex sa,
                    uint32_t sequence = 0);

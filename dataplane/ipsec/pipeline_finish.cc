@@ -1,4 +1,6 @@
 // Pipeline, second half: from the finished crypto jobs to the wire, and the one door for drops.
+#include <utility>
+
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/fragmenter.h"
 #include "dataplane/ipsec/pipeline.h"
@@ -194,13 +196,15 @@ bool Pipeline::may_audit(DropReason reason) {
   return false;
 }
 
+uint32_t Pipeline::take_suppressed(DropReason reason) {
+  return std::exchange(audit_suppressed_[static_cast<uint32_t>(reason)], 0);
+}
+
 void Pipeline::tell_drop(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence) {
-  const auto row = static_cast<uint32_t>(reason);
   Notice notice = notice_about(packet, shm::EventKind::kAudit, sa);
   notice.reason = reason;
   if (sa != kNoSa) notice.sequence = sequence;
-  notice.suppressed = audit_suppressed_[row];
-  audit_suppressed_[row] = 0;
+  notice.suppressed = take_suppressed(reason);
   notices_.push(notice);
 }
 

@@ -13,48 +13,46 @@ using namespace gmesp::screen;
 
 namespace {
 
-std::unique_ptr<SignatureSet> rules() {
-  std::vector<Rule> rules;
-  const auto add = [&](RulePlace where, const char* pattern, const char* header) {
-    Rule& rule = rules.emplace_back();
-    rule.name = std::to_string(rules.size());
-    rule.where = where;
-    rule.pattern = pattern;
-    rule.header = header;
-    rule.action = static_cast<RuleAction>(1 + rules.size() % 4);
-    rule.per_second = 1;
-  };
-  add(RulePlace::kRequestLine, "sip:.+@", "");
-  add(RulePlace::kHeader, "[^a-z]", "User-Agent");
-  add(RulePlace::kHeader, "[a-z]$", "Via");
-  add(RulePlace::kHeader, "", "P-Asserted-Identity");
-  add(RulePlace::kHeaders, "(?m)^\\w+: a", "");
-  add(RulePlace::kBody, "[^ ]", "");
-  add(RulePlace::kMessage, "(?s)SIP.*x", "");
+void add(std::vector<Rule>& rules, RulePlace where, const char* pattern, const char* header = "") {
+  Rule& rule = rules.emplace_back();
+  rule.name = std::to_string(rules.size());
+  rule.where = where;
+  rule.pattern = pattern;
+  rule.header = header;
+}
+
+std::unique_ptr<SignatureSet> compiled(const std::vector<Rule>& rules) {
   std::vector<gmesp::settings::Error> errors;
   auto set = SignatureSet::compile(rules, 1, errors);
   if (set == nullptr) std::abort();
   return set;
 }
 
+/// For every place, with every action.
+std::unique_ptr<SignatureSet> rules() {
+  std::vector<Rule> rules;
+  add(rules, RulePlace::kRequestLine, "sip:.+@");
+  add(rules, RulePlace::kHeader, "[^a-z]", "User-Agent");
+  add(rules, RulePlace::kHeader, "[a-z]$", "Via");
+  add(rules, RulePlace::kHeader, "", "P-Asserted-Identity");
+  add(rules, RulePlace::kHeaders, "(?m)^\\w+: a");
+  add(rules, RulePlace::kBody, "[^ ]");
+  add(rules, RulePlace::kMessage, "(?s)SIP.*x");
+  for (size_t i = 0; i < rules.size(); ++i) {
+    rules[i].action = static_cast<RuleAction>(1 + (i + 1) % 4);
+    rules[i].per_second = 1;
+  }
+  return compiled(rules);
+}
+
 /// Rules with a word each, and none that limits a rate.
 std::unique_ptr<SignatureSet> word_rules() {
   std::vector<Rule> rules;
-  const auto add = [&](RulePlace where, const char* pattern, const char* header) {
-    Rule& rule = rules.emplace_back();
-    rule.name = std::to_string(rules.size());
-    rule.where = where;
-    rule.pattern = pattern;
-    rule.header = header;
-  };
-  add(RulePlace::kRequestLine, "(?i)^INVITE\\b", "");
-  add(RulePlace::kHeader, "(?i)z9hG4b", "Via");
-  add(RulePlace::kHeader, "", "P-Asserted-Identity");
-  add(RulePlace::kHeaders, "tag=4[^5]", "");
-  std::vector<gmesp::settings::Error> errors;
-  auto set = SignatureSet::compile(rules, 1, errors);
-  if (set == nullptr) std::abort();
-  return set;
+  add(rules, RulePlace::kRequestLine, "(?i)^INVITE\\b");
+  add(rules, RulePlace::kHeader, "(?i)z9hG4b", "Via");
+  add(rules, RulePlace::kHeader, "", "P-Asserted-Identity");
+  add(rules, RulePlace::kHeaders, "tag=4[^5]");
+  return compiled(rules);
 }
 
 void compare(SignatureSet& set, const SipMessage& message, std::string_view bytes,
