@@ -128,7 +128,7 @@ def build(kind, tally, targets=(), further=()):
         if not run(f"{kind} configure", ["meson", "setup", folder, *options, *further], env=ccache, tally=tally):
             return False
     # The cache serves any checkout of the same sources, wherever it stands.
-    shared = {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1"}
+    shared = {"CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1", "CCACHE_SLOPPINESS": "pch_defines,time_macros"}
     return run(f"{kind} build", ["ninja", "-C", folder, *targets], env=shared, tally=tally, timeout_s=2400)
 
 
