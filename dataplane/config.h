@@ -135,7 +135,7 @@ struct Config {
     uint32_t fragments_per_second = 50'000;
     uint32_t fragments_per_source_per_second = 1000;
     uint32_t esp_failures_per_source_per_second = 100;
-    uint32_t overload_after_polls = 8;  ///< 0: nothing is shed
+    uint32_t overload_packets = 512;  ///< 0: nothing is shed
     uint32_t icmp_errors_per_second = 1000;
     uint32_t audit_events_per_second = 100;
     friend bool operator==(const Limits&, const Limits&) = default;

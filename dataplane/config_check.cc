@@ -31,12 +31,13 @@ uint32_t rounded_up(uint64_t value, uint32_t unit) {
   return static_cast<uint32_t>((value + unit - 1) / unit * unit);
 }
 
-/// Every queue full, every worker's burst, outbox and pool cache full, every hand-off ring full.
+/// Every queue full, every worker's intake, burst, outbox and pool cache full, every hand-off ring
+/// full.
 uint32_t packet_buffers(const Config& config) {
-  constexpr uint64_t kPerWorkerAndPair = 1024;
+  const uint64_t per_worker_and_pair = 1024 + config.limits.overload_packets;
   constexpr uint64_t kCachePerWorker = 512;
   const uint64_t workers = config.workers.count;
-  uint64_t buffers = workers * (kCachePerWorker + kPerWorkerAndPair * config.pairs.size()) +
+  uint64_t buffers = workers * (kCachePerWorker + per_worker_and_pair * config.pairs.size()) +
                      workers * (workers - 1) * kHandoffSlots;
   for (const Config::Pair& pair : config.pairs) {
     constexpr uint64_t kQueuesPerWorker = 4;  // receive and transmit, access and host

@@ -289,11 +289,10 @@ void visit_bounds(Visitor& v, Config& config) {
           WholeNumber{0, 1'000'000},
           "ESP with an unknown SPI or a wrong ICV: a source with more is shed while a worker is\n"
           "overloaded, and only then, since a source address is easily forged.");
-    v.key("overload_after_polls", limits.overload_after_polls, WholeNumber{0, 1'000'000},
-          "A worker is overloaded when so many receive bursts in a row were full, and for 10 ms\n"
-          "more. It then sheds most clear traffic, so that registered users keep their service.\n"
-          "Bursts of so many polls should fit into half of the queue. 0: it sheds nothing.\n"
-          "A driver that never gives more than 32 packets wants workers.burst_packets = 32.");
+    v.key("overload_packets", limits.overload_packets, WholeNumber{0, 8192},
+          "A worker is overloaded when it finds so many packets waiting in an access queue, and\n"
+          "for 10 ms more. It then sheds most clear traffic, so that registered users keep their\n"
+          "service. Half of the pair's queue_descriptors is a good value. 0: it sheds nothing.");
     v.key("icmp_errors_per_second", limits.icmp_errors_per_second, WholeNumber{0, kRateMax},
           "\"Too big\" messages that gmespd sends itself.");
     v.key("audit_events_per_second", limits.audit_events_per_second, WholeNumber{0, 1'000'000},

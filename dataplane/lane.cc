@@ -37,58 +37,59 @@ void set_frame(rte_mbuf* mbuf, const Outgoing& outgoing) {
 }  // namespace
 
 Worker::Lane::Lane(uint32_t pair, const PairQueues& queues, const ipsec::PipelineOptions& options,
-                   const LaneBursts& bursts, ipsec::SaDatabase& database, Buffers& buffers,
-                   HandoffMatrix& handoffs)
+                   const ipsec::IntakeOptions& intake, ipsec::SaDatabase& database,
+                   Buffers& buffers, HandoffMatrix& handoffs)
     : pair_(pair),
       queues_(queues),
-      burst_packets_(static_cast<uint16_t>(std::min(bursts.packets, kBurstMax))),
+      burst_packets_(static_cast<uint16_t>(std::min(intake.burst_packets, kBurstMax))),
       worker_(options.worker),
       workers_(options.workers),
       buffers_(buffers),
       handoffs_(handoffs),
-      load_(bursts.overload_after_polls),
+      from_access_({burst_packets_, intake.overload_packets}),
       pipeline_(options, database, *this) {}
 
 uint32_t Worker::Lane::poll(uint64_t now_ms) {
-  Batch& access = batches_[static_cast<uint32_t>(Side::kAccess)];
-  Batch& host = batches_[static_cast<uint32_t>(Side::kHost)];
-  receive(Side::kAccess, access);
-  receive(Side::kHost, host);
-  pipeline_.set_overloaded(load_.on_poll(access.count == burst_packets_, now_ms));
-  const uint32_t received = access.count + host.count;
-  if (received != 0)
-    pipeline_.process({access.packets.data(), access.count}, {host.packets.data(), host.count},
-                      now_ms);
-  return received;
+  const std::span<Packet> from_access = from_access_.next(
+      pipeline_, now_ms, [this](std::span<Packet> room) { return receive(Side::kAccess, room); });
+  const std::span<Packet> from_host = {
+      from_host_.data(), receive(Side::kHost, std::span(from_host_).first(burst_packets_))};
+  if (from_access.size() + from_host.size() != 0) pipeline_.process(from_access, from_host, now_ms);
+  return static_cast<uint32_t>(std::max<size_t>(from_access.size(), from_access_.received()) +
+                               from_host.size());
 }
 
-void Worker::Lane::receive(Side side, Batch& batch) {
-  batch.count = 0;
+uint32_t Worker::Lane::receive(Side side, std::span<Packet> room) {
   const auto at = static_cast<uint32_t>(side);
-  if (queues_.rx_queue[at] == PairQueues::kNone) return;
+  if (queues_.rx_queue[at] == PairQueues::kNone) return 0;
   rte_mbuf* mbufs[kBurstMax];
-  const uint16_t count =
-      rte_eth_rx_burst(queues_.port[at], queues_.rx_queue[at], mbufs, burst_packets_);
+  const uint16_t count = rte_eth_rx_burst(queues_.port[at], queues_.rx_queue[at], mbufs,
+                                          static_cast<uint16_t>(room.size()));
   constexpr uint16_t kAhead = 4;
   for (uint16_t i = 0; i < count && i < kAhead; ++i)
     rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
+  uint32_t mended = 0;
   for (uint16_t i = 0; i < count; ++i) {
     if (i + kAhead < count) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kAhead], void*));
-    add(mbufs[i], side, batch);
+    if (mend(mbufs[i], side)) room[mended++] = packet_of(mbufs[i]);
   }
+  return mended;
 }
 
 /// The core works on one contiguous frame with its VLAN tag in place; drivers that chain or strip
-/// are mended here.
-void Worker::Lane::add(rte_mbuf* mbuf, Side side, Batch& batch) {
-  if (mbuf->nb_segs > 1 && rte_pktmbuf_linearize(mbuf) != 0)
-    return pipeline_.drop(packet_of(mbuf), side, DropReason::kNoRoomInBuffer);
-  if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0) {
-    rte_mbuf* original = mbuf;
-    if (rte_vlan_insert(&mbuf) != 0)
-      return pipeline_.drop(packet_of(original), side, DropReason::kNoRoomInBuffer);
-  }
-  batch.packets[batch.count++] = packet_of(mbuf);
+/// are mended here. False: it could not be, and the frame is dropped.
+bool Worker::Lane::mend(rte_mbuf*& mbuf, Side side) {
+  rte_mbuf* original = mbuf;
+  const bool is_whole = mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0;
+  const bool is_stripped = (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0;
+  if (is_whole && (!is_stripped || rte_vlan_insert(&mbuf) == 0)) return true;
+  pipeline_.drop(packet_of(original), side, DropReason::kNoRoomInBuffer);
+  return false;
+}
+
+void Worker::Lane::drain() {
+  for (const Packet& packet : from_access_.drain())
+    pipeline_.drop(packet, Side::kAccess, DropReason::kShutDown);
 }
 
 void Worker::Lane::take(const ipsec::HandedOff& entry) {
@@ -113,7 +114,7 @@ void Worker::Lane::process_handed_off(uint64_t now_ms) {
 
 uint32_t Worker::Lane::transmit(Side side, std::span<const Outgoing> packets) {
   const auto at = static_cast<uint32_t>(side);
-  rte_mbuf* mbufs[std::tuple_size_v<decltype(batches_[0].packets)> * 2];
+  rte_mbuf* mbufs[2 * ipsec::Pipeline::kPacketsMax];
   const auto count = static_cast<uint16_t>(std::min(packets.size(), std::size(mbufs)));
   for (uint16_t i = 0; i < count; ++i) {
     mbufs[i] = static_cast<rte_mbuf*>(packets[i].owner);

@@ -10,20 +10,15 @@
 #include <array>
 #include <cstdint>
 
-#include "dataplane/ipsec/load_watch.h"
+#include "dataplane/ipsec/intake.h"
 #include "dataplane/worker.h"
 
 namespace gmesp::dataplane {
 
-struct LaneBursts {
-  uint32_t packets;               ///< most of one queue at once
-  uint32_t overload_after_polls;  ///< of load_watch.h
-};
-
 class Worker::Lane final : public ipsec::PacketIo {
  public:
   Lane(uint32_t pair, const PairQueues& queues, const ipsec::PipelineOptions& options,
-       const LaneBursts& bursts, ipsec::SaDatabase& database, Buffers& buffers,
+       const ipsec::IntakeOptions& intake, ipsec::SaDatabase& database, Buffers& buffers,
        HandoffMatrix& handoffs);
 
   /// Receives from both ports and runs the pipeline. Returns the packets received.
@@ -32,6 +27,8 @@ class Worker::Lane final : public ipsec::PacketIo {
   void take(const ipsec::HandedOff& entry);
   bool full() const;
   void process_handed_off(uint64_t now_ms);
+  /// Frees what was received and nobody will process.
+  void drain();
 
   ipsec::Pipeline& pipeline() { return pipeline_; }
 
@@ -47,8 +44,8 @@ class Worker::Lane final : public ipsec::PacketIo {
     uint32_t count = 0;
   };
 
-  void receive(ipsec::Side side, Batch& batch);
-  void add(rte_mbuf* mbuf, ipsec::Side side, Batch& batch);
+  uint32_t receive(ipsec::Side side, std::span<ipsec::Packet> room);
+  bool mend(rte_mbuf*& mbuf, ipsec::Side side);
 
   const uint32_t pair_;
   const PairQueues queues_;
@@ -57,8 +54,8 @@ class Worker::Lane final : public ipsec::PacketIo {
   const uint32_t workers_;
   Buffers& buffers_;
   HandoffMatrix& handoffs_;
-  ipsec::LoadWatch load_;
-  Batch batches_[2];
+  ipsec::Intake from_access_;
+  std::array<ipsec::Packet, kBurstMax> from_host_;
   Batch handed_off_[2];
   ipsec::Pipeline pipeline_;
 };

@@ -29,8 +29,8 @@ Worker::Worker(const Config& config, uint32_t index, uint32_t workers,
     options.screen = gate_.get();
     lanes_.push_back(std::make_unique<Lane>(
         pair, pairs[pair], options,
-        LaneBursts{config.workers.burst_packets, config.limits.overload_after_polls}, database,
-        buffers, handoffs));
+        ipsec::IntakeOptions{config.workers.burst_packets, config.limits.overload_packets},
+        database, buffers, handoffs));
   }
 }
 
@@ -109,6 +109,7 @@ void Worker::idle() {
 
 void Worker::drain() {
   has_returned_.wait(false, std::memory_order_acquire);
+  for (auto& lane : lanes_) lane->drain();
   HandedOff entry;
   for (uint32_t from = 0; from < workers_; ++from)
     while (handoffs_[from * workers_ + index_]->pop(entry)) {

@@ -50,8 +50,8 @@ class Worker {
   void run();
   void stop() { stopping_.store(true, std::memory_order_relaxed); }
 
-  /// After every worker was told to stop: waits for run() to return, then frees what was handed
-  /// over and nobody will process.
+  /// After every worker was told to stop: waits for run() to return, then frees what was received
+  /// or handed over and nobody will process.
   void drain();
 
   uint32_t pair_count() const { return static_cast<uint32_t>(lanes_.size()); }

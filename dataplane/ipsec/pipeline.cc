@@ -17,7 +17,7 @@ constexpr uint32_t kHostContext = 1;
 
 /// Overloaded: one clear packet of so many received still passes, so that new users are not shut
 /// out altogether.
-constexpr uint64_t kReceivedPerClear = 64;
+constexpr uint64_t kReceivedPerClear = 256;
 constexpr uint64_t kClearCreditMax = 16 * kReceivedPerClear;
 
 constexpr uint32_t kIpv4DontFragment = 0x4000;
@@ -77,15 +77,10 @@ void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_hos
                        uint64_t now_ms) {
   now_ms_ = now_ms;
   pending_count_ = working_count_ = joined_count_ = unproven_count_ = clear_count_ = 0;
-  clear_credit_ =
-      is_overloaded_ ? std::min(clear_credit_ + from_access.size(), kClearCreditMax) : 0;
   if (options_.screen != nullptr) options_.screen->begin_burst(now_ms);
   counters_.add(Statistic::kAccessPackets, from_access.size());
   counters_.add(Statistic::kHostPackets, from_host.size());
-  if (is_overloaded_)
-    admit_what_is_not_shed(from_access);
-  else
-    for (Packet& packet : from_access) admit(packet, Side::kAccess);
+  for (Packet& packet : from_access) admit(packet, Side::kAccess);
   for (Packet& packet : from_host) admit(packet, Side::kHost);
   look_up();
   finish();
@@ -106,22 +101,37 @@ void Pipeline::expire(uint64_t now_ms) {
   audit(Packet{}, DropReason::kFragmentTimeout, kNoSa, 0);
 }
 
-/// Most of a flood goes before anything is spent on it but a look at its first line.
-void Pipeline::admit_what_is_not_shed(std::span<Packet> packets) {
-  constexpr size_t kAhead = 8;
-  for (size_t i = 0; i < packets.size(); ++i) {
-    if (i + kAhead < packets.size()) prefetch(packets[i + kAhead].data);
-    const bool may_pass = clear_credit_ >= kReceivedPerClear * (clear_count_ + 1);
-    if (may_pass || !is_plainly_clear(packets[i], classify_options_))
-      admit(packets[i], Side::kAccess);
-    else
-      shed(packets[i]);
-  }
+void Pipeline::set_overloaded(bool is_overloaded) {
+  is_overloaded_ = is_overloaded;
+  if (!is_overloaded) clear_credit_ = 0;
 }
 
-void Pipeline::shed(Packet& packet) {
+bool Pipeline::takes_clear_credit() {
+  if (clear_credit_ < kReceivedPerClear) return false;
+  clear_credit_ -= kReceivedPerClear;
+  return true;
+}
+
+uint32_t Pipeline::shed(std::span<Packet> packets, uint64_t now_ms) {
+  now_ms_ = now_ms;
+  clear_credit_ = std::min(clear_credit_ + packets.size(), kClearCreditMax);
+  uint32_t left = 0;
+  for (Packet& packet : packets) {
+    if (is_plainly_clear(packet, classify_options_) && !takes_clear_credit()) {
+      shed_one(packet);
+      continue;
+    }
+    if (&packets[left] != &packet) packets[left] = packet;
+    ++left;
+  }
+  const size_t shed = packets.size() - left;
+  counters_.add(Statistic::kAccessPackets, shed);
+  counters_.add(DropReason::kClearOverload, shed);
+  return left;
+}
+
+void Pipeline::shed_one(Packet& packet) {
   constexpr DropReason kReason = DropReason::kClearOverload;
-  counters_.add(kReason);
   if (may_audit(kReason)) {
     if (parse(packet) != DropReason::kNone) packet.layers.is_ip = false;
     tell_drop(packet, kReason, kNoSa, 0);
@@ -245,10 +255,10 @@ void Pipeline::pass_deferred_clear() {
 
 void Pipeline::pass_clear(Packet& packet) {
   constexpr Side side = Side::kAccess;
-  if (is_overloaded_ && !is_of_link(packet)) {
-    if (clear_credit_ < kReceivedPerClear) return drop(packet, side, DropReason::kClearOverload);
-    clear_credit_ -= kReceivedPerClear;
-  }
+  // What is plainly clear has paid in shed().
+  const bool has_paid = !packet.joined && is_plainly_clear(packet, classify_options_);
+  if (is_overloaded_ && !has_paid && !is_of_link(packet) && !takes_clear_credit())
+    return drop(packet, side, DropReason::kClearOverload);
   if (options_.clear_packets_per_second != 0 && !clear_bucket_.take(now_ms_))
     return drop(packet, side, DropReason::kClearRateLimited);
   if (!passes_screen(packet, side, kNoSa)) return;

@@ -93,8 +93,14 @@ class Pipeline {
   void process(std::span<Packet> from_access, std::span<Packet> from_host, uint64_t now_ms);
 
   /// More comes in than this worker can take: from now on protected traffic and the host's goes
-  /// first, and most of the clear traffic from the network is shed.
-  void set_overloaded(bool is_overloaded) { is_overloaded_ = is_overloaded; }
+  /// first, and most of the clear traffic from the network is dropped.
+  void set_overloaded(bool is_overloaded);
+  bool is_overloaded() const { return is_overloaded_; }
+
+  /// What an overloaded worker does with packets from the network before process(): most of a flood
+  /// ends here, before anything is spent on it but a look at its first line. Returns how many are
+  /// left, at the front and in their order.
+  uint32_t shed(std::span<Packet> packets, uint64_t now_ms);
 
   /// Forgets overdue fragments, and keys that the engine still holds; call now and then also when
   /// idle.
@@ -130,8 +136,8 @@ class Pipeline {
     uint32_t count = 0;
   };
 
-  void admit_what_is_not_shed(std::span<Packet> packets);
-  void shed(Packet& packet);
+  bool takes_clear_credit();
+  void shed_one(Packet& packet);
   void admit(Packet& packet, Side side);
   void admit_fragment(Packet& packet, Side side);
   Packet* join(Packet& packet, Side side, Reassembler& reassembler, uint32_t context);

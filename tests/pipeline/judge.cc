@@ -48,8 +48,8 @@ bool quotes_protected(const Dissection& seen) {
   if (seen.protocol != (seen.is_v4 ? 1 : 58) || seen.l4.size() < 8) return false;
   const uint8_t type = seen.l4[0];
   // An IPv6 redirect (RFC 4861 4.5) has addresses where errors have the packet they are about.
-  const bool is_error = seen.is_v4 ? type == 3 || type == 4 || type == 5 || type == 11 || type == 12
-                                   : type < 128;
+  const bool is_error =
+      seen.is_v4 ? type == 3 || type == 4 || type == 5 || type == 11 || type == 12 : type < 128;
   if (!is_error) return false;
   const Bytes quote(seen.l4.begin() + 8, seen.l4.end());
   if (quote.size() < (seen.is_v4 ? 20u : 40u) || quote[0] >> 4 != (seen.is_v4 ? 4 : 6))

@@ -3,11 +3,13 @@
 // come out by exactly one door.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "dataplane/ipsec/intake.h"
 #include "dataplane/ipsec/pipeline.h"
 #include "registration.h"
 
@@ -51,6 +53,9 @@ class Lab final : public ipsec::PacketIo {
   std::vector<Sent> process(const std::vector<Bytes>& access, const std::vector<Bytes>& host);
   std::vector<Sent> from_network(const Bytes& frame) { return process({frame}, {}); }
   std::vector<Sent> from_host(const Bytes& frame) { return process({}, {frame}); }
+  /// One poll of a worker, on a queue whose driver gives so many frames at most at once.
+  std::vector<Sent> poll(ipsec::Intake& intake, std::deque<Bytes>& queue,
+                         size_t driver_burst = SIZE_MAX);
   /// What another worker handed over.
   std::vector<Sent> take(const HandedTo& handed);
   /// For drops outside process(): checks the books too.
@@ -101,7 +106,7 @@ class Lab final : public ipsec::PacketIo {
   ipsec::Packet make_packet(const Bytes& frame);
   ipsec::Packet make_buffer(uint32_t capacity);
   bool is_live(void* owner) { return live_.contains(owner); }
-  void settle();
+  void settle(size_t held = 0);
 
   const LabOptions options_;
   std::unique_ptr<ipsec::SaDatabase> own_database_;

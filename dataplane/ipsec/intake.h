@@ -1,0 +1,110 @@
+// What waits in one receive queue of the access side, taken out ahead of the work: so a worker
+// knows how far it is behind, and under a flood throws away what may not pass before it works on
+// what may.
+//
+// A worker is overloaded when it finds `overload_packets` waiting. It must know before the queue is
+// full, since what a full queue refuses is nobody's choice: so never more than one burst is given
+// out between two looks. Shedding makes a worker faster, and a queue under a flood runs empty again
+// and again; so the end is that for a while no look found so many.
+//
+// Of a flood's bursts little is left, and crypto is cheap in groups only: so an overloaded worker
+// receives burst after burst, until a group is left or the queue is empty.
+//
+// Threading: one worker. Ownership: packets given out are the caller's; those that wait are held
+// here, drain() gives them all. Errors: none; memory is taken at construction.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/ipsec/pipeline.h"
+
+namespace gmesp::ipsec {
+
+struct IntakeOptions {
+  uint32_t burst_packets = 64;
+  uint32_t overload_packets = 512;  ///< 0: never overloaded
+};
+
+class Intake {
+ public:
+  static constexpr uint64_t kEndMs = 10;
+  /// Two full sets of lanes of the widest engine. More would let a queue of 1,024 fill up while
+  /// the crypto runs.
+  static constexpr uint32_t kGroupPackets = 32;
+  /// Of one look under overload: the host's packets wait meanwhile.
+  static constexpr uint32_t kLookPackets = 2048;
+
+  explicit Intake(const IntakeOptions& options)
+      : options_(options), packets_(2 * (options.overload_packets + options.burst_packets)) {}
+
+  /// Packets for the next call of process(), at most a burst. `receive` fills the span that it is
+  /// given and returns how many packets it got: uint32_t(std::span<Packet>).
+  template <typename Receive>
+  std::span<Packet> next(Pipeline& pipeline, uint64_t now_ms, Receive&& receive);
+
+  /// Those that wait. They are forgotten here.
+  std::span<Packet> drain() { return take(waiting()); }
+
+  uint32_t waiting() const { return end_ - begin_; }
+  /// By the last look.
+  uint32_t received() const { return received_; }
+
+ private:
+  std::span<Packet> all() { return {packets_.data() + begin_, waiting()}; }
+  std::span<Packet> take(uint32_t count) {
+    begin_ += count;
+    return {packets_.data() + begin_ - count, count};
+  }
+  std::span<Packet> room();
+  bool is_more_wanted(bool is_overloaded) const;
+
+  const IntakeOptions options_;
+  std::vector<Packet> packets_;
+  uint32_t begin_ = 0, end_ = 0;
+  uint32_t received_ = 0;
+  uint64_t overloaded_until_ms_ = 0;
+};
+
+/// For one more burst, behind those that wait.
+inline std::span<Packet> Intake::room() {
+  if (end_ + options_.burst_packets > packets_.size()) {
+    std::ranges::copy(all(), packets_.begin());
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  return {packets_.data() + end_, options_.burst_packets};
+}
+
+inline bool Intake::is_more_wanted(bool is_overloaded) const {
+  if (is_overloaded) return waiting() < kGroupPackets && received_ < kLookPackets;
+  return waiting() < std::max(options_.overload_packets, 1u);
+}
+
+template <typename Receive>
+std::span<Packet> Intake::next(Pipeline& pipeline, uint64_t now_ms, Receive&& receive) {
+  // Some drivers never give more at once, whatever is waiting.
+  constexpr uint32_t kDriverBurst = 32;
+  const bool was_overloaded = now_ms < overloaded_until_ms_;
+  const uint32_t waited = waiting();
+  if (waited == 0) begin_ = end_ = 0;
+  received_ = 0;
+  bool is_full = true;
+  while (is_full && is_more_wanted(was_overloaded)) {
+    const std::span<Packet> burst = room();
+    const uint32_t count = receive(burst);
+    is_full = count >= std::min(options_.burst_packets, kDriverBurst);
+    received_ += count;
+    end_ += was_overloaded ? pipeline.shed(burst.first(count), now_ms) : count;
+  }
+  if (options_.overload_packets != 0 && waited + received_ >= options_.overload_packets) {
+    overloaded_until_ms_ = now_ms + kEndMs;
+    if (!was_overloaded) end_ = begin_ + pipeline.shed(all(), now_ms);
+  }
+  pipeline.set_overloaded(now_ms < overloaded_until_ms_);
+  return take(std::min(waiting(), options_.burst_packets));
+}
+
+}  // namespace gmesp::ipsec
