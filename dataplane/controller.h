@@ -106,6 +106,7 @@ class Controller final : public shm::CommandHandler {
   std::vector<bool> link_up_;
   uint64_t started_ms_;
   uint64_t now_ms_ = 0;
+  uint64_t expiry_scanned_ms_ = 0;
   uint64_t ports_watched_ms_ = 0;
   uint64_t installed_ = 0;
   uint64_t removed_ = 0;

@@ -45,10 +45,13 @@ void Controller::reclaim() {
 }
 
 /// Workers refuse an SA from its very millisecond on; this only gives its memory back and tells the
-/// owner.
+/// owner. The whole table in a second, however often commands wake us.
 void Controller::expire(uint64_t now_ms) {
-  const uint32_t per_tick = std::max(1024u, database_.capacity_sets() / 100);
-  database_.scan_expired(now_ms, per_tick, [&](uint64_t set_id) {
+  constexpr uint64_t kPeriodMs = 1000;
+  const uint64_t elapsed_ms = std::min(now_ms - expiry_scanned_ms_, kPeriodMs);
+  expiry_scanned_ms_ = now_ms;
+  const uint64_t sets = (database_.capacity_sets() * elapsed_ms + kPeriodMs - 1) / kPeriodMs;
+  database_.scan_expired(now_ms, static_cast<uint32_t>(sets), [&](uint64_t set_id) {
     shm::SetView view;
     if (database_.view(set_id, view) != Status::kOk) return;
     if (retire(view, {.event = EventKind::kSetExpired})) ++expired_;
