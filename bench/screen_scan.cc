@@ -15,6 +15,7 @@
 
 #include "dataplane/screen/rule_file.h"
 #include "dataplane/screen/signature_set.h"
+#include "made_sip.h"
 
 namespace {
 
@@ -24,85 +25,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int kRounds = 101;
 constexpr int kRoundMessages = 512;
 constexpr int kTexts = 64;
-
-/// A message as of an IMS phone, filled up to `bytes` with header fields it may have.
-std::string message(const char* method, size_t bytes, std::mt19937& random) {
-  const std::string user = "user" + std::to_string(random() % 100'000);
-  std::string head = std::string(method) + " sip:home1.net SIP/2.0\r\n" +
-                     "Via: SIP/2.0/UDP [2001:db8::" + std::to_string(random() % 9999) +
-                     "]:5062;branch=z9hG4bK" + std::to_string(random()) + "\r\nFrom: <sip:" + user +
-                     "@home1.net>;tag=" + std::to_string(random()) + "\r\nTo: <sip:" + user +
-                     "@home1.net>\r\nCall-ID: " + std::to_string(random()) + "\r\nCSeq: 1 " +
-                     method + "\r\n";
-  const std::string more[] = {
-      "Max-Forwards: 70\r\n",
-      "User-Agent: IMS Phone 14.2 (Linux; 4g)\r\n",
-      "P-Access-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=2620112340000123\r\n",
-      "Contact: <sip:" + user +
-          "@[2001:db8::1]:5062>;expires=600000;+sip.instance=\"<urn:gsma:"
-          "imei:35824005-944763-0>\"\r\n",
-      "Security-Client: ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=12345;spi-s=23456;port-c="
-      "5090;port-s=5091\r\n",
-      "Supported: path,sec-agree,gruu\r\nRequire: sec-agree\r\nProxy-Require: sec-agree\r\n",
-      "Authorization: Digest username=\"" + user +
-          "@private.home1.net\",realm=\"home1.net\","
-          "nonce=\"\",uri=\"sip:home1.net\",response=\"\"\r\n",
-      "Allow: INVITE,ACK,CANCEL,BYE,UPDATE,PRACK,NOTIFY,REFER,INFO,MESSAGE,OPTIONS\r\n",
-  };
-  for (const std::string& field : more)
-    if (head.size() + field.size() + 30 <= bytes) head += field;
-  const auto length_field = [](size_t body) {
-    return "Content-Length: " + std::to_string(body) + "\r\n\r\n";
-  };
-  size_t body = bytes - std::min(bytes, head.size());
-  while (body > 0 && head.size() + length_field(body).size() + body > bytes) --body;
-  std::string text = head + length_field(body);
-  const size_t all = text.size() + body;
-  while (text.size() < all) text += "a=rtpmap:97 AMR/8000/1\r\n";
-  text.resize(all);
-  return text;
-}
-
-std::string word(std::mt19937& random) {
-  std::string word;
-  for (int i = 0; i < 8; ++i) word += static_cast<char>('a' + random() % 26);
-  return word;
-}
-
-/// Names of scanners, numbers and hosts as operators block them, over all places.
-std::vector<Rule> made_rules(size_t count) {
-  std::mt19937 random(7);
-  std::vector<Rule> rules;
-  for (size_t i = 0; i < count; ++i) {
-    Rule rule;
-    rule.name = "made-" + std::to_string(i);
-    switch (i % 5) {
-      case 0:
-        rule.where = RulePlace::kRequestLine;
-        rule.pattern = "(?i)sip:" + word(random) + "@";
-        break;
-      case 1:
-        rule.where = RulePlace::kHeader;
-        rule.header = "User-Agent";
-        rule.pattern = "(?i)^" + word(random) + "[/ ]\\d";
-        break;
-      case 2:
-        rule.where = RulePlace::kHeader;
-        rule.header = i % 2 == 0 ? "From" : "Contact";
-        rule.pattern = "<sips?:\\+?[0-9]{6,12}@" + word(random) + "\\.";
-        break;
-      case 3:
-        rule.where = RulePlace::kHeaders;
-        rule.pattern = "(?i)" + word(random);
-        break;
-      default:
-        rule.where = RulePlace::kBody;
-        rule.pattern = word(random) + "[0-9]+";
-    }
-    rules.push_back(std::move(rule));
-  }
-  return rules;
-}
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);
@@ -159,7 +81,7 @@ double one_database_ns(const std::vector<Rule>& rules, const std::vector<std::st
   return ns;
 }
 
-int bench(const char* name, const std::vector<Rule>& rules) {
+int measure(const char* name, const std::vector<Rule>& rules) {
   std::vector<gmesp::settings::Error> errors;
   const auto start = Clock::now();
   const auto set = SignatureSet::compile(rules, 1, errors);
@@ -177,7 +99,8 @@ int bench(const char* name, const std::vector<Rule>& rules) {
   uint64_t sink = 0;
   for (const auto& [method, bytes] : kKinds) {
     std::vector<std::string> texts;
-    for (int i = 0; i < kTexts; ++i) texts.push_back(message(method, bytes, random));
+    for (int i = 0; i < kTexts; ++i)
+      texts.push_back(gmesp::bench::made_message(method, bytes, random));
     const double read_ns =
         measure(texts, [&](const std::string& text) { sink += read(text).header_fields; });
     std::vector<SipMessage> messages;
@@ -203,6 +126,6 @@ int bench(const char* name, const std::vector<Rule>& rules) {
 int main() {
   const RuleFile shipped = read_rules(GMESP_SHIPPED_RULES, RuleAction::kCount);
   if (!shipped.errors.empty()) return 1;
-  return bench("shipped", shipped.rules) | bench("made", made_rules(100)) |
-         bench("made", made_rules(1000));
+  return measure("shipped", shipped.rules) | measure("made", gmesp::bench::made_rules(100)) |
+         measure("made", gmesp::bench::made_rules(1000));
 }

@@ -10,7 +10,7 @@
 // Security headers is larger than 1,300 bytes (which is why RFC 3261 18.1.1 sends it over TCP), so
 // cut ones are ordinary; keeping segments for every connection that anyone opens would give the
 // attacker a table to fill; and the proxy asks gmesp-control about every message anyway. Who wants
-// no gap holds segments, up to a bound.
+// no gap has them discarded.
 //
 // Threading: pure functions. Errors: none.
 #pragma once
