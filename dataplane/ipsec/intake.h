@@ -38,7 +38,8 @@ class Intake {
   static constexpr uint32_t kLookPackets = 2048;
 
   explicit Intake(const IntakeOptions& options)
-      : options_(options), packets_(2 * (options.overload_packets + options.burst_packets)) {}
+      : options_(options),
+        packets_(2 * (std::max(options.overload_packets, kGroupPackets) + options.burst_packets)) {}
 
   /// Packets for the next call of process(), at most a burst. `receive` fills the span that it is
   /// given and returns how many packets it got: uint32_t(std::span<Packet>).

@@ -126,6 +126,13 @@ TEST_F(IntakeTest, ALookUnderOverloadHasAnEnd) {
   EXPECT_EQ(intake.received(), Intake::kLookPackets);
 }
 
+TEST_F(IntakeTest, TheSmallestSettingsHaveRoomForAGroup) {
+  Intake intake({.burst_packets = 1, .overload_packets = 1});
+  for (int i = 0; i < 100; ++i) add_protected();
+  while (!queue.empty() || intake.waiting() != 0) poll(intake);
+  EXPECT_EQ(deciphered, expected);
+}
+
 TEST_F(IntakeTest, DriverWithSmallBurstsShowsItsOverloadToo) {
   Intake intake({.burst_packets = 64, .overload_packets = 512});
   add_clear(600);
