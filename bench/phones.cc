@@ -8,6 +8,7 @@
 #include "dataplane/ipsec/address.h"
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/checksum.h"
+#include "dataplane/ipsec/header_layout.h"
 
 namespace gmesp::bench {
 namespace {
@@ -174,6 +175,15 @@ uint32_t Phones::downlink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const 
   write_udp(ue, frame + kEthernetBytes, payload - kEthernetBytes, kClientPort, kUeServerPort,
             ip_bytes);
   return kEthernetBytes + ip_bytes;
+}
+
+uint32_t Phones::clear_sip(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const {
+  const uint32_t length = downlink(ue, ip_bytes, frame);
+  uint8_t* udp = frame + kEthernetBytes + ipsec::kIpv4HeaderBytesMin;
+  store_be16(udp, kSipPort);
+  store_be16(udp + 2, kSipPort);
+  store_be16(udp + 6, 0);
+  return length;
 }
 
 uint32_t Phones::uplink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame, uint32_t& esp_offset) {

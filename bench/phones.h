@@ -41,6 +41,8 @@ class Phones {
   uint32_t uplink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame, uint32_t& esp_offset);
   /// A clear frame from the host to the UE's server port.
   uint32_t downlink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const;
+  /// The same from kSipPort to kSipPort and without a UDP checksum, IPv4: clear SIP.
+  uint32_t clear_sip(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const;
 
   crypto::SaKeys keys(uint32_t ue) const;
   const PhoneOptions& options() const { return options_; }
@@ -58,6 +60,7 @@ class Phones {
   crypto::OpenSslEngine sealer_;
 };
 
+inline constexpr uint16_t kSipPort = 5060;     ///< of the host, in clear
 inline constexpr uint16_t kServerPort = 5062;  ///< port_ps
 inline constexpr uint16_t kClientPort = 5063;  ///< port_pc
 

@@ -20,6 +20,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <random>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,6 +33,7 @@
 #include "dataplane/ipsec/intake.h"
 #include "dataplane/ipsec/pipeline.h"
 #include "frame_memory.h"
+#include "made_sip.h"
 #include "phones.h"
 
 namespace {
@@ -44,7 +46,6 @@ constexpr uint32_t kCalibrationBursts = 60;
 constexpr uint32_t kTriesPerRun = 10;
 constexpr double kRunNs = 15e6;
 constexpr uint64_t kStartMs = 1000;
-constexpr uint16_t kSipPort = 5060;
 
 /// Counts the CPU time of this thread, without its own: what others do on a shared core does not
 /// count.
@@ -70,19 +71,6 @@ class Stopwatch {
   double own_ns_ = 0, start_ns_ = 0;
 };
 
-std::string register_text() {
-  std::string text =
-      "REGISTER sip:home1.net SIP/2.0\r\nVia: SIP/2.0/UDP 10.9.0.1:5060;branch=z9hG4bKnashds7\r\n"
-      "Max-Forwards: 70\r\nFrom: <sip:user1@home1.net>;tag=4fa3\r\nTo: <sip:user1@home1.net>\r\n"
-      "Contact: <sip:10.9.0.1:5060>;expires=600000\r\nCall-ID: apb03a0s09dkjdfglkj49111\r\n"
-      "Authorization: Digest username=\"user1@home1.net\",realm=\"home1.net\",nonce=\"\","
-      "uri=\"sip:home1.net\",response=\"\"\r\nCSeq: 1 REGISTER\r\nSupported: path\r\n";
-  constexpr uint32_t kSipBytes =
-      kIpBytes - ipsec::kIpv4HeaderBytesMin - ipsec::kUdpHeaderBytes - 40;
-  text += "User-Agent: " + std::string(kSipBytes - text.size(), 'p') + "\r\n";
-  return text + "Content-Length: 0\r\n\r\n";
-}
-
 enum class Kind : uint8_t { kProtected, kClear };
 
 struct Arrival {
@@ -103,15 +91,12 @@ class OneWorker {
     ipsec::PipelineOptions options;
     options.screen = &gate_;
     pipeline_ = std::make_unique<ipsec::Pipeline>(options, database_, memory_);
-    const std::string text = register_text();
-    const std::vector<std::string> texts = {text};
+    std::mt19937 random(1);
+    const std::vector<std::string> texts = {bench::made_message(
+        "REGISTER", kIpBytes - ipsec::kIpv4HeaderBytesMin - ipsec::kUdpHeaderBytes, random)};
     bench::Phones clear({.ues = kUes, .texts = texts});
     register_.resize(bench::kFrameBufferBytes);
-    register_.resize(clear.downlink(0, kIpBytes, register_.data()));
-    uint8_t* udp = register_.data() + ipsec::kEthernetBytes + ipsec::kIpv4HeaderBytesMin;
-    ipsec::store_be16(udp, kSipPort);
-    ipsec::store_be16(udp + 2, kSipPort);
-    ipsec::store_be16(udp + 6, 0);
+    register_.resize(clear.clear_sip(0, kIpBytes, register_.data()));
   }
 
   ipsec::Pipeline& pipeline() { return *pipeline_; }
@@ -142,7 +127,7 @@ class OneWorker {
  private:
   static gate::GateOptions gate_options() {
     gate::GateOptions options;
-    options.ports.add(kSipPort);
+    options.ports.add(bench::kSipPort);
     return options;
   }
   void fill(Packet& packet, Kind kind) {

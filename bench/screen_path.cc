@@ -13,7 +13,6 @@
 
 #include "dataplane/gate/rule_loader.h"
 #include "dataplane/gate/sip_gate.h"
-#include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/header_layout.h"
 #include "dataplane/ipsec/pipeline.h"
 #include "frame_memory.h"
@@ -29,7 +28,6 @@ constexpr uint32_t kBurst = 64;
 constexpr uint32_t kRounds = 51;
 constexpr uint32_t kIpBytes = 600;
 constexpr uint32_t kUes = 1000;
-constexpr uint16_t kSipPort = 5060;
 constexpr uint32_t kSipBytes = kIpBytes - ipsec::kIpv4HeaderBytesMin - ipsec::kUdpHeaderBytes;
 
 struct Traffic {
@@ -66,12 +64,7 @@ class Frames {
   uint32_t write(uint32_t ue, uint8_t* frame) {
     uint32_t esp_offset = 0;
     if (traffic_.is_protected) return phones_.uplink(ue, kIpBytes, frame, esp_offset);
-    const uint32_t length = phones_.downlink(ue, kIpBytes, frame);
-    uint8_t* udp = frame + ipsec::kEthernetBytes + ipsec::kIpv4HeaderBytesMin;
-    ipsec::store_be16(udp, kSipPort);
-    ipsec::store_be16(udp + 2, kSipPort);
-    ipsec::store_be16(udp + 6, 0);
-    return length;
+    return phones_.clear_sip(ue, kIpBytes, frame);
   }
 
   const Traffic traffic_;
@@ -110,7 +103,7 @@ bool measure(const Traffic& traffic, size_t made) {
   screen::SignatureSwap rules;
   rules.publish(set);
   gate::GateOptions gate_options;
-  gate_options.ports.add(kSipPort);
+  gate_options.ports.add(bench::kSipPort);
   gate::SipGate gate(gate_options, rules);
 
   Frames frames(traffic);

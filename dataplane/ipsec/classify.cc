@@ -7,7 +7,6 @@
 namespace gmesp::ipsec {
 namespace {
 
-constexpr uint32_t kUdpHeaderBytes = 8;
 constexpr uint32_t kEspHeaderBytes = 8;
 
 Verdict drop(DropReason reason) {

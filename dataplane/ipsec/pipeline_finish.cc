@@ -171,10 +171,8 @@ void Pipeline::flush(Side to) {
   box.count = 0;
 }
 
-void Pipeline::drop(const Packet& packet, Side, DropReason reason) {
-  counters_.add(reason);
-  audit(packet, reason, kNoSa, 0);
-  io_.release(packet.owner);
+void Pipeline::drop(const Packet& packet, Side side, DropReason reason) {
+  drop_for_sa(packet, side, reason, kNoSa);
 }
 
 void Pipeline::drop_for_sa(const Packet& packet, Side, DropReason reason, SaIndex sa,
