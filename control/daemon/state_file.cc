@@ -14,6 +14,9 @@
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
+#include <system_error>
+
+#include "control/shm/folder.h"
 
 namespace gmesp::control {
 namespace {
@@ -23,7 +26,6 @@ constexpr uint32_t kVersion = 1;
 constexpr uint64_t kSlotBytes = 512;
 constexpr uint64_t kGrowBytes = uint64_t{4} << 20;
 constexpr mode_t kFileMode = 0600;
-constexpr mode_t kFolderMode = 0755;
 
 std::array<char, 40> boot_id() {
   std::array<char, 40> id{};
@@ -87,10 +89,11 @@ void StateFile::open() {
     file_ = -1;
     throw std::runtime_error("state file " + path_ + ": " + why);
   };
-  // /run/gmesp, which is not there after a boot; whichever daemon starts first makes it.
-  const std::string folder = path_.substr(0, path_.rfind('/'));
-  if (!folder.empty() && mkdir(folder.c_str(), kFolderMode) != 0 && errno != EEXIST)
-    fail(std::strerror(errno));
+  try {
+    shm::make_folder_of(path_);
+  } catch (const std::system_error& error) {
+    fail(error.what());
+  }
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode);
   if (file_ < 0) fail(std::strerror(errno));
   if (flock(file_, LOCK_EX | LOCK_NB) != 0)

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "control/shm/folder.h"
 #include "control/shm/handshake.h"
 
 namespace gmesp::shm {
@@ -16,13 +17,6 @@ constexpr int kSocketType = SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK;
 
 [[noreturn]] void fail(int error, const std::string& what) {
   throw std::system_error(error, std::generic_category(), what);
-}
-
-void make_folder(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  if (slash == std::string::npos || slash == 0) return;
-  const std::string folder = path.substr(0, slash);
-  if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) fail(errno, "folder " + folder);
 }
 
 /// Unlinks what a dead process left at `path`.
@@ -48,7 +42,7 @@ Listener::Listener(const std::string& path, uint32_t mode) : path_(path) {
     fail(ENAMETOOLONG, "socket path '" + path + "': " + std::to_string(path.size()) +
                            " bytes, allowed are 1 to " +
                            std::to_string(sizeof address.sun_path - 1));
-  make_folder(path);
+  make_folder_of(path);
   remove_stale(path, address);
   fd_ = socket(AF_UNIX, kSocketType, 0);
   if (fd_ < 0) fail(errno, "socket");
