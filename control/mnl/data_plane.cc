@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,16 +102,24 @@ bool DataPlane::open(Problem& problem) {
   GMESP_INIT(&options);
   options.role = role_;
   options.socket_path = settings_.socket_path;
-  char detail[GMESP_DETAIL_BYTES];
+  int refusal = GMESP_OK;
+  char reason[GMESP_DETAIL_BYTES];
   for (unsigned attempt = 0;; ++attempt) {
     const int left = left_ms();
     options.timeout_ms = left > 0 ? left : 1;
+    char detail[GMESP_DETAIL_BYTES];
     const int error = gmesp_dp_open(&options, &dp_, detail, sizeof detail);
     if (error == GMESP_OK) return true;
+    // The last of several attempts has little time: that it ran out says less than why the one
+    // before was refused.
+    if (error != GMESP_E_TIMEOUT || refusal == GMESP_OK) {
+      refusal = error;
+      memcpy(reason, detail, sizeof reason);
+    }
     // Nothing was asked yet, so a hang-up during the handshake may be followed by another one.
     if ((error != GMESP_E_REFUSED && error != GMESP_E_DISCONNECTED) || left == 0)
-      return problem.set(errno_of(error), "%s: %.110s%s", gmesp_strerror(error), detail,
-                         advice(error));
+      return problem.set(errno_of(refusal), "%s: %.110s%s", gmesp_strerror(refusal), reason,
+                         advice(refusal));
     pause_before_retry(attempt);
   }
 }

@@ -89,6 +89,13 @@ class ProcessTest(MnlTest):
         self.assertEqual(caught.exception.errno, errno.EBUSY, report.text)
         self.assertIn("gmesp-control and this library cannot both be the writer", report.text)
         self.assertLess(0.25, time.monotonic() - began)
+        falls_silent = threading.Timer(0.15, self.server.send_signal, [signal.SIGSTOP])
+        falls_silent.start()
+        with Report() as report, self.assertRaises(OSError) as caught:
+            Socket(library=load_again())
+        self.server.send_signal(signal.SIGCONT)
+        falls_silent.join()
+        self.assertEqual(caught.exception.errno, errno.EBUSY, report.text)
         self.setting("GMESP_MNL_TIMEOUT_MS", 20000)
         leaves = threading.Timer(0.5, holder.stdin.close)
         leaves.start()
