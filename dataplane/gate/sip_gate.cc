@@ -152,8 +152,8 @@ ScreenVerdict SipGate::on_datagram(const Packet& packet, Bytes payload) {
   const screen::SipMessage message = screen::read_datagram(payload);
   ScreenVerdict verdict = verdict_of(screen::judge_datagram(message, options_.policy));
   if (verdict.action != Action::kPass || !has_rules(false)) return verdict;
-  const Sifted sifted = sift(packet, false, payload);
-  if (!sifted.left.is_nothing()) scan(message, packet, sifted, payload, verdict);
+  const screen::SieveResult left = sift(packet, false, payload);
+  if (!left.is_nothing()) scan(message, packet, {false, left}, payload, verdict);
   return verdict;
 }
 
@@ -212,10 +212,10 @@ ScreenVerdict SipGate::on_protected(const Packet& packet) {
   const Bytes payload = payload_of(packet);
   if (packet.layers.protocol == ipsec::kProtocolTcp) return scanned({}, packet, true, payload);
   if (!has_rules(true)) return {};
-  const Sifted sifted = sift(packet, true, payload);
-  if (sifted.left.is_nothing()) return {};
+  const screen::SieveResult left = sift(packet, true, payload);
+  if (left.is_nothing()) return {};
   ScreenVerdict verdict;
-  scan(screen::read_datagram(payload), packet, sifted, payload, verdict);
+  scan(screen::read_datagram(payload), packet, {true, left}, payload, verdict);
   return verdict;
 }
 
@@ -223,10 +223,9 @@ bool SipGate::has_rules(bool is_protected) const {
   return rules_ != nullptr && (is_protected ? options_.scans_protected : options_.scans_clear);
 }
 
-SipGate::Sifted SipGate::sift(const Packet& packet, bool is_protected, Bytes payload) {
+screen::SieveResult SipGate::sift(const Packet& packet, bool is_protected, Bytes payload) {
   const bool is_datagram = packet.layers.protocol == ipsec::kProtocolUdp;
-  return {is_protected,
-          rules_->sift(options_.worker, {text_of(payload), is_datagram, is_protected})};
+  return rules_->sift(options_.worker, {text_of(payload), is_datagram, is_protected});
 }
 
 /// A segment with every message in it, up to one whose length is not known.
@@ -234,14 +233,14 @@ ScreenVerdict SipGate::scanned(ScreenVerdict verdict, const Packet& packet, bool
                                Bytes payload) {
   if (payload.empty() || verdict.action != Action::kPass || !has_rules(is_protected))
     return verdict;
-  const Sifted sifted = sift(packet, is_protected, payload);
-  if (sifted.left.is_nothing()) return verdict;
+  const screen::SieveResult left = sift(packet, is_protected, payload);
+  if (left.is_nothing()) return verdict;
   while (!payload.empty() && verdict.action == Action::kPass) {
     const screen::SipMessage message = screen::read_stream(payload);
     if (!starts_message(message)) break;
     const bool goes_on = message.message_bytes != 0 && message.message_bytes < payload.size();
     const Bytes bytes = goes_on ? payload.first(message.message_bytes) : payload;
-    scan(message, packet, sifted, bytes, verdict);
+    scan(message, packet, {is_protected, left}, bytes, verdict);
     payload = payload.subspan(bytes.size());
   }
   return verdict;

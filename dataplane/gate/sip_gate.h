@@ -71,7 +71,7 @@ class SipGate final : public ipsec::Screen {
                                   ipsec::ScreenVerdict otherwise);
   screen::ClearVerdict cut_stream() const;
   bool has_rules(bool is_protected) const;
-  Sifted sift(const ipsec::Packet& packet, bool is_protected, Bytes payload);
+  screen::SieveResult sift(const ipsec::Packet& packet, bool is_protected, Bytes payload);
   ipsec::ScreenVerdict scanned(ipsec::ScreenVerdict verdict, const ipsec::Packet& packet,
                                bool is_protected, Bytes payload);
   void scan(const screen::SipMessage& message, const ipsec::Packet& packet, const Sifted& sifted,

@@ -84,6 +84,17 @@ uint32_t load(const char* bytes) {
 
 }  // namespace
 
+LiteralFilter::LiteralFilter() {
+  const auto put_lines = [this](char byte, size_t place) {
+    lower_[place][byte & 0x0f] |= kLines;
+    upper_[place][byte >> 4] |= kLines;
+  };
+  put_lines('\n', 0);
+  for (const char byte : {' ', '\t', '\r', '\n'}) put_lines(byte, 1);
+  for (size_t place = kUpperHalves; place < kWordBytesMin; ++place)
+    for (Groups& groups : lower_[place]) groups |= kLines;
+}
+
 uint32_t LiteralFilter::key_of(uint32_t word) {
   constexpr uint32_t kOdd = 0x9e3779b1;
   return word * kOdd >> (32 - std::countr_zero(kKeys));
@@ -145,9 +156,6 @@ namespace {
 
 using Halves = std::array<uint8_t, 16>;
 
-/// Blanks and line ends, each where its lower half points to; the zeros between are of no text.
-constexpr Halves kBlanksAndEnds = {' ', 0, 0, 0, 0, 0, 0, 0, 0, '\t', '\n', 0, 0, '\r', 0, 0};
-
 GMESP_AVX2 __m256i table(const Halves& halves) {
   return _mm256_broadcastsi128_si256(
       _mm_loadu_si128(reinterpret_cast<const __m128i*>(halves.data())));
@@ -167,10 +175,6 @@ GMESP_AVX2 __m256i groups_of(__m256i bytes, __m256i lower, __m256i upper) {
   return _mm256_and_si256(lower_groups(bytes, lower), _mm256_shuffle_epi8(upper, upper_half));
 }
 
-GMESP_AVX2 __m256i is(__m256i bytes, __m256i others) {
-  return _mm256_cmpeq_epi8(bytes, others);
-}
-
 GMESP_AVX2 uint32_t mask_of(__m256i lanes) {
   return static_cast<uint32_t>(_mm256_movemask_epi8(lanes));
 }
@@ -185,26 +189,23 @@ __attribute__((target("avx2"))) LiteralFilter::Answer LiteralFilter::look_at(con
   static_assert(kWordBytesMin == 4 && kUpperHalves == 2);
   const __m256i lower0 = table(lower_[0]), upper0 = table(upper_[0]), lower1 = table(lower_[1]),
                 upper1 = table(upper_[1]), lower2 = table(lower_[2]), lower3 = table(lower_[3]);
-  const __m256i blanks_and_ends = table(kBlanksAndEnds), line_feed = _mm256_set1_epi8('\n');
   for (const char* at = text; at < text + starts; at += kLanes) {
     const __m256i first = bytes_at(at), second = bytes_at(at + 1);
     const __m256i groups = _mm256_and_si256(
         _mm256_and_si256(groups_of(first, lower0, upper0), groups_of(second, lower1, upper1)),
         _mm256_and_si256(lower_groups(bytes_at(at + 2), lower2),
                          lower_groups(bytes_at(at + 3), lower3)));
-    const __m256i lines = _mm256_and_si256(
-        is(first, line_feed), is(_mm256_shuffle_epi8(blanks_and_ends, second), second));
-    const __m256i any = _mm256_or_si256(groups, lines);
-    if (_mm256_testz_si256(any, any)) continue;
-    const uint32_t words = ~mask_of(is(groups, _mm256_setzero_si256()));
-    const Answer answer = look_closely(at, words, mask_of(lines), only_head);
+    if (_mm256_testz_si256(groups, groups)) continue;
+    const __m256i of_words = _mm256_and_si256(groups, _mm256_set1_epi8(kLines - 1));
+    const uint32_t words = ~mask_of(_mm256_cmpeq_epi8(of_words, _mm256_setzero_si256()));
+    const Answer answer = look_closely(at, words, mask_of(groups), only_head);
     if (answer != Answer::kGoOn) return answer;
   }
   return Answer::kGoOn;
 }
 
-/// `words`: a bit for each place where one may begin; `lines`: for each line end behind which no
-/// header field begins.
+/// `words`: a bit for each place where one may begin; `lines`: for each line end behind which a
+/// header field may not begin.
 LiteralFilter::Answer LiteralFilter::look_closely(const char* text, uint32_t words, uint32_t lines,
                                                   bool only_head) const {
   const uint32_t head_end = only_head ? first_empty_line(text, lines) : 0;

@@ -19,6 +19,8 @@ namespace gmesp::screen {
 
 class LiteralFilter {
  public:
+  LiteralFilter();
+
   /// Words beyond this number would be found everywhere.
   static constexpr size_t kWordsMax = 64;
   static constexpr size_t kWordBytesMin = 4;
@@ -36,7 +38,10 @@ class LiteralFilter {
   static constexpr size_t kHalves = 16;  ///< values of half a byte
   /// A bit for each group of words.
   using Groups = uint8_t;
-  static constexpr size_t kGroups = 8;
+  static constexpr size_t kGroups = 7;
+  /// That of line ends behind which no header field begins; the uppermost, so that one instruction
+  /// collects it.
+  static constexpr Groups kLines = 0x80;
   /// The upper halves of so many bytes tell enough.
   static constexpr size_t kUpperHalves = 2;
   static constexpr size_t kKeys = 8192;

@@ -72,10 +72,11 @@ int SignatureSieve::on_match(unsigned number, unsigned long long, unsigned long 
 SieveResult SignatureSieve::look(const SieveInput& input, hs_scratch_t* scratch) const {
   constexpr PlaceSet kBehindHead = place_bit(RulePlace::kBody) | place_bit(RulePlace::kMessage);
   const size_t side = input.is_protected ? 1 : 0;
-  Look look{*this, contexts_of(input.is_protected), {always_[side], false}};
   if (places_[side] == always_[side]) return {always_[side], always_[side] != 0};
   const bool only_head = input.is_datagram && (places_[side] & kBehindHead) == 0;
-  if (filter_.is_useful() && !filter_.may_hold(input.bytes, only_head)) return look.result;
+  if (filter_.is_useful() && !filter_.may_hold(input.bytes, only_head))
+    return {always_[side], false};
+  Look look{*this, contexts_of(input.is_protected), {always_[side], false}};
   if (hs_scan(database_.get(), input.bytes.data(), static_cast<unsigned>(input.bytes.size()), 0,
               scratch, on_match, &look) != HS_SUCCESS)
     return {};
