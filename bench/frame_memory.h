@@ -15,7 +15,7 @@ namespace gmesp::bench {
 inline constexpr uint32_t kRoundPackets = 4096;
 inline constexpr uint32_t kFrameBufferBytes = 2304;
 
-class FrameMemory final : public ipsec::PacketIo {
+class FrameMemory : public ipsec::PacketIo {
  public:
   FrameMemory() : bytes_(size_t{kRoundPackets} * kFrameBufferBytes) {}
 
@@ -37,7 +37,7 @@ class FrameMemory final : public ipsec::PacketIo {
     return static_cast<uint32_t>(packets.size());
   }
   bool allocate(uint32_t, ipsec::Packet&) override { return false; }
-  void release(void*) override {}
+  void release(std::span<void* const>) override {}
   bool hand_off(uint8_t, ipsec::Side, const ipsec::Packet&) override { return false; }
 
   uint64_t sent = 0;  ///< packets

@@ -141,8 +141,14 @@ bool Worker::Lane::allocate(uint32_t bytes, Packet& packet) {
   return true;
 }
 
-void Worker::Lane::release(void* owner) {
-  rte_pktmbuf_free(static_cast<rte_mbuf*>(owner));
+void Worker::Lane::release(std::span<void* const> owners) {
+  std::array<rte_mbuf*, kBurstMax> mbufs;
+  for (; !owners.empty(); owners = owners.subspan(std::min(owners.size(), mbufs.size()))) {
+    const size_t count = std::min(owners.size(), mbufs.size());
+    std::ranges::transform(owners.first(count), mbufs.begin(),
+                           [](void* owner) { return static_cast<rte_mbuf*>(owner); });
+    rte_pktmbuf_free_bulk(mbufs.data(), static_cast<unsigned>(count));
+  }
 }
 
 bool Worker::Lane::hand_off(uint8_t worker, Side side, const Packet& packet) {

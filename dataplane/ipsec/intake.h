@@ -8,7 +8,8 @@
 // and again; so the end is that for a while no look found so many.
 //
 // Of a flood's bursts little is left, and crypto is cheap in groups only: so an overloaded worker
-// receives burst after burst, until a group is left or the queue is empty.
+// receives burst after burst until the queue is empty, and has all of the queue's room while it
+// works on a group of what is left.
 //
 // Threading: one worker. Ownership: packets given out are the caller's; those that wait are held
 // here, drain() gives them all. Errors: none; memory is taken at construction.
@@ -41,8 +42,9 @@ class Intake {
       : options_(options),
         packets_(2 * (std::max(options.overload_packets, kGroupPackets) + options.burst_packets)) {}
 
-  /// Packets for the next call of process(), at most a burst. `receive` fills the span that it is
-  /// given and returns how many packets it got: uint32_t(std::span<Packet>).
+  /// Packets for the next call of process(), at most a burst, a group under overload. `receive`
+  /// fills the span that it is given and returns how many packets it got:
+  /// uint32_t(std::span<Packet>).
   template <typename Receive>
   std::span<Packet> next(Pipeline& pipeline, uint64_t now_ms, Receive&& receive);
 
@@ -80,8 +82,8 @@ inline std::span<Packet> Intake::room() {
 }
 
 inline bool Intake::is_more_wanted(bool is_overloaded) const {
-  if (is_overloaded) return waiting() < kGroupPackets && received_ < kLookPackets;
-  return waiting() < std::max(options_.overload_packets, 1u);
+  if (!is_overloaded) return waiting() < std::max(options_.overload_packets, 1u);
+  return waiting() < std::max(options_.overload_packets, kGroupPackets) && received_ < kLookPackets;
 }
 
 template <typename Receive>
@@ -104,8 +106,10 @@ std::span<Packet> Intake::next(Pipeline& pipeline, uint64_t now_ms, Receive&& re
     overloaded_until_ms_ = now_ms + kEndMs;
     if (!was_overloaded) end_ = begin_ + pipeline.shed(all(), now_ms);
   }
-  pipeline.set_overloaded(now_ms < overloaded_until_ms_);
-  return take(std::min(waiting(), options_.burst_packets));
+  const bool is_overloaded = now_ms < overloaded_until_ms_;
+  pipeline.set_overloaded(is_overloaded);
+  return take(std::min(
+      {waiting(), options_.burst_packets, is_overloaded ? kGroupPackets : options_.burst_packets}));
 }
 
 }  // namespace gmesp::ipsec

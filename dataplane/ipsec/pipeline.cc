@@ -19,6 +19,9 @@ constexpr uint32_t kHostContext = 1;
 /// out altogether.
 constexpr uint64_t kReceivedPerClear = 256;
 constexpr uint64_t kClearCreditMax = 16 * kReceivedPerClear;
+constexpr uint32_t kShedTogether = 64;
+/// Packets, while the first of their bytes come from memory.
+constexpr size_t kLookAhead = 8;
 
 constexpr uint32_t kIpv4DontFragment = 0x4000;
 constexpr uint32_t kTcpHeaderBytes = 20;
@@ -115,28 +118,40 @@ bool Pipeline::takes_clear_credit() {
 uint32_t Pipeline::shed(std::span<Packet> packets, uint64_t now_ms) {
   now_ms_ = now_ms;
   clear_credit_ = std::min(clear_credit_ + packets.size(), kClearCreditMax);
-  uint32_t left = 0;
-  for (Packet& packet : packets) {
-    if (is_plainly_clear(packet, classify_options_) && !takes_clear_credit()) {
-      shed_one(packet);
+  std::array<void*, kShedTogether> owners;
+  uint32_t left = 0, shed = 0;
+  for (size_t at = 0; at < packets.size(); ++at) {
+    if (at + kLookAhead < packets.size()) prefetch(packets[at + kLookAhead].data);
+    Packet& packet = packets[at];
+    if (!is_plainly_clear(packet, classify_options_) || takes_clear_credit()) {
+      if (left != at) packets[left] = packet;
+      ++left;
       continue;
     }
-    if (&packets[left] != &packet) packets[left] = packet;
-    ++left;
+    if (shed == 0) tell_shed(packet);
+    owners[shed++] = packet.owner;
+    if (shed == kShedTogether) {
+      drop_shed(owners);
+      shed = 0;
+    }
   }
-  const size_t shed = packets.size() - left;
-  counters_.add(Statistic::kAccessPackets, shed);
-  counters_.add(DropReason::kClearOverload, shed);
+  if (shed != 0) drop_shed({owners.data(), shed});
   return left;
 }
 
-void Pipeline::shed_one(Packet& packet) {
+/// One for all that are dropped with it.
+void Pipeline::tell_shed(Packet& packet) {
+  if (!may_audit(DropReason::kClearOverload)) return;
+  if (parse(packet) != DropReason::kNone) packet.layers.is_ip = false;
+  tell_drop(packet, DropReason::kClearOverload, kNoSa, 0);
+}
+
+void Pipeline::drop_shed(std::span<void* const> owners) {
   constexpr DropReason kReason = DropReason::kClearOverload;
-  if (may_audit(kReason)) {
-    if (parse(packet) != DropReason::kNone) packet.layers.is_ip = false;
-    tell_drop(packet, kReason, kNoSa, 0);
-  }
-  io_.release(packet.owner);
+  counters_.add(Statistic::kAccessPackets, owners.size());
+  counters_.add(kReason, owners.size());
+  suppress_audit(kReason, static_cast<uint32_t>(owners.size() - 1));
+  io_.release(owners);
 }
 
 /// Parses and classifies; ESP work is queued with its bucket on the way into the cache, the rest

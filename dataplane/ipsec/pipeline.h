@@ -50,7 +50,8 @@ class PacketIo {
   /// A buffer for a new frame of at least `bytes`; fills buffer, capacity and owner. False if there
   /// is none.
   virtual bool allocate(uint32_t bytes, Packet& packet) = 0;
-  virtual void release(void* owner) = 0;
+  virtual void release(std::span<void* const> owners) = 0;
+  void release(void* owner) { release({&owner, 1}); }
   /// Gives a packet to the worker that owns its SA or datagram. False if that worker's queue is
   /// full.
   virtual bool hand_off(uint8_t worker, Side side, const Packet& packet) = 0;
@@ -137,7 +138,8 @@ class Pipeline {
   };
 
   bool takes_clear_credit();
-  void shed_one(Packet& packet);
+  void tell_shed(Packet& packet);
+  void drop_shed(std::span<void* const> owners);
   void admit(Packet& packet, Side side);
   void admit_fragment(Packet& packet, Side side);
   Packet* join(Packet& packet, Side side, Reassembler& reassembler, uint32_t context);
@@ -167,6 +169,7 @@ class Pipeline {
   void release_unproven_owners();
   void audit(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence);
   bool may_audit(DropReason reason);
+  void suppress_audit(DropReason reason, uint32_t count);
   uint32_t take_suppressed(DropReason reason);
   void tell_drop(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence);
   void drop_for_sa(const Packet& packet, Side side, DropReason reason, SaIndex sa,

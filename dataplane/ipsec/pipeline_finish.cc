@@ -187,11 +187,14 @@ void Pipeline::audit(const Packet& packet, DropReason reason, SaIndex sa, uint32
 }
 
 bool Pipeline::may_audit(DropReason reason) {
-  const auto row = static_cast<uint32_t>(reason);
-  if (audit_buckets_[row].take(now_ms_)) return true;
-  ++audit_suppressed_[row];
-  counters_.add(Statistic::kAuditSuppressed);
+  if (audit_buckets_[static_cast<uint32_t>(reason)].take(now_ms_)) return true;
+  suppress_audit(reason, 1);
   return false;
+}
+
+void Pipeline::suppress_audit(DropReason reason, uint32_t count) {
+  audit_suppressed_[static_cast<uint32_t>(reason)] += count;
+  counters_.add(Statistic::kAuditSuppressed, count);
 }
 
 uint32_t Pipeline::take_suppressed(DropReason reason) {

@@ -147,7 +147,7 @@ uint32_t Crew::Member::take_handed_over() {
 uint32_t Crew::Member::transmit(Side side, std::span<const ipsec::Outgoing> packets) {
   for (const ipsec::Outgoing& packet : packets) {
     sent.push_back({side, {packet.data, packet.data + packet.length}});
-    release(packet.owner);
+    PacketIo::release(packet.owner);
   }
   return static_cast<uint32_t>(packets.size());
 }
@@ -158,9 +158,11 @@ bool Crew::Member::allocate(uint32_t bytes, Packet& packet) {
   return true;
 }
 
-void Crew::Member::release(void* owner) {
-  --buffers;
-  std::free(owner);
+void Crew::Member::release(std::span<void* const> owners) {
+  for (void* owner : owners) {
+    --buffers;
+    std::free(owner);
+  }
 }
 
 bool Crew::Member::hand_off(uint8_t worker, Side side, const Packet& packet) {

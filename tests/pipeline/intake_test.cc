@@ -103,6 +103,23 @@ TEST_F(IntakeTest, OverloadedItGathersGroupsForTheEngine) {
   EXPECT_LE(lab->count(Statistic::kEngineCalls) - calls, 96 * 21 / (21 * 22) + 1u);
 }
 
+// Shows: R-7.1-21
+TEST_F(IntakeTest, OverloadedItEmptiesTheQueueBeforeItWorks) {
+  Intake intake({.burst_packets = 64, .overload_packets = 512});
+  add_clear(600);
+  poll(intake);
+  ASSERT_TRUE(lab->pipeline().is_overloaded());
+  for (int i = 0; i < 80; ++i) {
+    add_clear(20);
+    add_protected();
+  }
+  poll(intake);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_GE(intake.waiting(), 80 - Intake::kGroupPackets);
+  while (!queue.empty() || intake.waiting() != 0) poll(intake);
+  EXPECT_EQ(deciphered, expected);
+}
+
 TEST_F(IntakeTest, OverloadEndsWhenTheQueueStaysShortForAWhile) {
   Intake intake({.burst_packets = 64, .overload_packets = 128});
   add_clear(200);
@@ -155,7 +172,7 @@ TEST_F(IntakeTest, DrainGivesWhatWaits) {
   poll(intake);
   std::span<ipsec::Packet> rest = intake.drain();
   EXPECT_EQ(rest.size(), 24u);
-  for (const ipsec::Packet& packet : rest) lab->release(packet.owner);
+  for (const ipsec::Packet& packet : rest) lab->PacketIo::release(packet.owner);
   EXPECT_EQ(intake.waiting(), 0u);
   EXPECT_EQ(poll(intake), 0u);
 }

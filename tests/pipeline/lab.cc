@@ -204,9 +204,11 @@ bool Lab::allocate(uint32_t bytes, Packet& packet) {
   return true;
 }
 
-void Lab::release(void* owner) {
-  EXPECT_TRUE(is_live(owner)) << "released a packet that is not the pipeline's";
-  live_.erase(owner);
+void Lab::release(std::span<void* const> owners) {
+  for (void* owner : owners) {
+    EXPECT_TRUE(is_live(owner)) << "released a packet that is not the pipeline's";
+    live_.erase(owner);
+  }
 }
 
 bool Lab::hand_off(uint8_t worker, Side side, const Packet& packet) {
