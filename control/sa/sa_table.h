@@ -22,8 +22,12 @@ enum class InboundSa : uint8_t {
 
 class SaTable {
  public:
+  /// Of tables of ports and users. Most questions are about those that are not there: with a
+  /// million users each entry that stands in the way of the answer is a line from memory.
+  static constexpr float kLoadMax = 0.5F;
+
   /// A freed port_pc is not given to the same (UE address, port_us) again before it rested.
-  explicit SaTable(uint64_t rest_ms) : rest_ms_(rest_ms) {}
+  explicit SaTable(uint64_t rest_ms) : rest_ms_(rest_ms) { entries_.max_load_factor(kLoadMax); }
 
   struct Found {
     SaSet* set = nullptr;
