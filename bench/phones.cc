@@ -13,11 +13,11 @@
 namespace gmesp::bench {
 namespace {
 
+using ipsec::kEthernetBytes;
+using ipsec::kUdpHeaderBytes;
 using ipsec::store_be16;
 using ipsec::store_be32;
 
-constexpr uint32_t kEthernetBytes = 14;
-constexpr uint32_t kUdpBytes = 8;
 constexpr uint16_t kUeClientPort = 40'000;
 constexpr uint16_t kUeServerPort = 40'001;
 constexpr uint16_t kEncapsulationPort = 4500;
@@ -161,7 +161,7 @@ void Phones::write_udp(uint32_t ue, uint8_t* ip, uint32_t header_bytes, uint16_t
   store_be16(udp + 2, destination_port);
   store_be16(udp + 4, static_cast<uint16_t>(udp_bytes));
   store_be16(udp + 6, 0);
-  write_payload(ue, {udp + kUdpBytes, udp_bytes - kUdpBytes});
+  write_payload(ue, {udp + kUdpHeaderBytes, udp_bytes - kUdpHeaderBytes});
   const uint32_t address_bytes = options_.is_ipv4 ? 8 : 32;
   const uint8_t* addresses = ip + (options_.is_ipv4 ? 12 : 8);
   const uint16_t sum = ipsec::ones_sum({addresses, address_bytes}, 17 + udp_bytes);
@@ -202,7 +202,7 @@ uint32_t Phones::uplink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame, uint32_t
   const uint32_t padded =
       (payload_bytes + 2 + cipher.block_bytes - 1) / cipher.block_bytes * cipher.block_bytes;
   const uint32_t esp_bytes = 8 + cipher.iv_bytes + padded;
-  const uint32_t udp_bytes = options_.is_tunnel ? kUdpBytes : 0;
+  const uint32_t udp_bytes = options_.is_tunnel ? kUdpHeaderBytes : 0;
   const uint32_t outer_bytes = header_bytes + udp_bytes + esp_bytes + crypto::kIcvBytes;
   esp_offset = write_ip(frame, phone.bytes.data(), local.bytes.data(), options_.is_tunnel ? 17 : 50,
                         outer_bytes);
@@ -212,7 +212,7 @@ uint32_t Phones::uplink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame, uint32_t
     store_be16(udp + 2, kEncapsulationPort);
     store_be16(udp + 4, static_cast<uint16_t>(outer_bytes - header_bytes));
     store_be16(udp + 6, 0);
-    esp_offset += kUdpBytes;
+    esp_offset += kUdpHeaderBytes;
   }
   uint8_t* esp = frame + esp_offset;
   store_be32(esp, 0x10000 + 4 * ue);

@@ -3,6 +3,8 @@
 #include <rte_ethdev.h>
 #include <rte_pause.h>
 
+#include <algorithm>
+
 namespace gmesp::dataplane {
 namespace {
 

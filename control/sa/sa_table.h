@@ -22,10 +22,6 @@ enum class InboundSa : uint8_t {
 
 class SaTable {
  public:
-  /// Of tables of ports and users. Most questions are about those that are not there: with a
-  /// million users each entry that stands in the way of the answer is a line from memory.
-  static constexpr float kLoadMax = 0.5F;
-
   /// A freed port_pc is not given to the same (UE address, port_us) again before it rested.
   explicit SaTable(uint64_t rest_ms) : rest_ms_(rest_ms) { entries_.max_load_factor(kLoadMax); }
 
@@ -68,6 +64,10 @@ class SaTable {
     UePort ue;
     uint16_t local_port;
   };
+
+  /// Most questions are about ports that nobody has: with a million users each entry that stands in
+  /// the way of the answer is a line from memory.
+  static constexpr float kLoadMax = 0.5F;
 
   void erase(const UePort& ue, uint16_t local_port);
   bool is_taken(const UePort& ue, uint16_t local_port) const;

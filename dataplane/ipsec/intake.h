@@ -108,8 +108,8 @@ std::span<Packet> Intake::next(Pipeline& pipeline, uint64_t now_ms, Receive&& re
   }
   const bool is_overloaded = now_ms < overloaded_until_ms_;
   pipeline.set_overloaded(is_overloaded);
-  return take(std::min(
-      {waiting(), options_.burst_packets, is_overloaded ? kGroupPackets : options_.burst_packets}));
+  const uint32_t count = std::min(waiting(), options_.burst_packets);
+  return take(is_overloaded ? std::min(count, kGroupPackets) : count);
 }
 
 }  // namespace gmesp::ipsec

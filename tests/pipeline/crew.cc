@@ -147,7 +147,7 @@ uint32_t Crew::Member::take_handed_over() {
 uint32_t Crew::Member::transmit(Side side, std::span<const ipsec::Outgoing> packets) {
   for (const ipsec::Outgoing& packet : packets) {
     sent.push_back({side, {packet.data, packet.data + packet.length}});
-    PacketIo::release(packet.owner);
+    release(packet.owner);
   }
   return static_cast<uint32_t>(packets.size());
 }

@@ -59,6 +59,7 @@ class Crew::Member final : public ipsec::PacketIo {
 
   uint32_t transmit(ipsec::Side side, std::span<const ipsec::Outgoing> packets) override;
   bool allocate(uint32_t bytes, ipsec::Packet& packet) override;
+  using PacketIo::release;
   void release(std::span<void* const> owners) override;
   bool hand_off(uint8_t worker, ipsec::Side side, const ipsec::Packet& packet) override;
 

@@ -30,12 +30,27 @@ class IntakeTest : public testing::Test {
   void add_clear(uint32_t count) {
     queue.insert(queue.end(), count, frame_of(clear_sip(ue, sip_request("REGISTER"))));
   }
+  /// With so many protected packets in it.
+  void add_flood(uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+      add_clear(20);
+      add_protected();
+    }
+  }
   /// What came out to the host of one poll; the protected ones are noted apart.
   size_t poll(Intake& intake, size_t driver_burst = SIZE_MAX) {
     const std::vector<Bytes> frames = to(lab->poll(intake, queue, driver_burst), Side::kHost);
     for (const Bytes& frame : frames)
       if (const Bytes packet = packet_in(frame); packet != clear) deciphered.push_back(packet);
     return frames.size();
+  }
+  void poll_to_the_end(Intake& intake) {
+    while (!queue.empty() || intake.waiting() != 0) poll(intake);
+  }
+  void overload(Intake& intake) {
+    add_clear(600);
+    poll(intake);
+    ASSERT_TRUE(lab->pipeline().is_overloaded());
   }
 
   const Registration ue = make_registration(1);
@@ -73,14 +88,11 @@ TEST_F(IntakeTest, MoreComesWhileSomeWaits) {
 // Shows: R-7.1-21
 TEST_F(IntakeTest, ProtectedBehindAFloodGoesFirstAndNothingOfItIsLost) {
   Intake intake({.burst_packets = 64, .overload_packets = 512});
-  for (int i = 0; i < 100; ++i) {
-    add_clear(20);
-    add_protected();
-  }
+  add_flood(100);
   poll(intake);
   EXPECT_TRUE(lab->pipeline().is_overloaded());
   EXPECT_EQ(deciphered.size(), 512u / 21) << "those of the look that found the flood";
-  while (!queue.empty() || intake.waiting() != 0) poll(intake);
+  poll_to_the_end(intake);
   EXPECT_EQ(deciphered, expected);
   const uint64_t passed = lab->count(Statistic::kSipMethodAllowed);
   EXPECT_EQ(passed, 2100u / 256);
@@ -90,15 +102,10 @@ TEST_F(IntakeTest, ProtectedBehindAFloodGoesFirstAndNothingOfItIsLost) {
 // Shows: R-7.1-21
 TEST_F(IntakeTest, OverloadedItGathersGroupsForTheEngine) {
   Intake intake({.burst_packets = 64, .overload_packets = 512});
-  add_clear(600);
-  poll(intake);
-  ASSERT_TRUE(lab->pipeline().is_overloaded());
-  for (int i = 0; i < 96; ++i) {
-    add_clear(20);
-    add_protected();
-  }
+  ASSERT_NO_FATAL_FAILURE(overload(intake));
+  add_flood(96);
   const uint64_t calls = lab->count(Statistic::kEngineCalls);
-  while (!queue.empty() || intake.waiting() != 0) poll(intake);
+  poll_to_the_end(intake);
   EXPECT_EQ(deciphered, expected);
   EXPECT_LE(lab->count(Statistic::kEngineCalls) - calls, 96 * 21 / (21 * 22) + 1u);
 }
@@ -106,17 +113,12 @@ TEST_F(IntakeTest, OverloadedItGathersGroupsForTheEngine) {
 // Shows: R-7.1-21
 TEST_F(IntakeTest, OverloadedItEmptiesTheQueueBeforeItWorks) {
   Intake intake({.burst_packets = 64, .overload_packets = 512});
-  add_clear(600);
-  poll(intake);
-  ASSERT_TRUE(lab->pipeline().is_overloaded());
-  for (int i = 0; i < 80; ++i) {
-    add_clear(20);
-    add_protected();
-  }
+  ASSERT_NO_FATAL_FAILURE(overload(intake));
+  add_flood(80);
   poll(intake);
   EXPECT_TRUE(queue.empty());
   EXPECT_GE(intake.waiting(), 80 - Intake::kGroupPackets);
-  while (!queue.empty() || intake.waiting() != 0) poll(intake);
+  poll_to_the_end(intake);
   EXPECT_EQ(deciphered, expected);
 }
 
@@ -124,7 +126,7 @@ TEST_F(IntakeTest, OverloadEndsWhenTheQueueStaysShortForAWhile) {
   Intake intake({.burst_packets = 64, .overload_packets = 128});
   add_clear(200);
   poll(intake);
-  while (!queue.empty() || intake.waiting() != 0) poll(intake);
+  poll_to_the_end(intake);
   lab->now_ms += Intake::kEndMs - 1;
   poll(intake);
   EXPECT_TRUE(lab->pipeline().is_overloaded()) << "shedding empties the queue";
@@ -146,7 +148,7 @@ TEST_F(IntakeTest, ALookUnderOverloadHasAnEnd) {
 TEST_F(IntakeTest, TheSmallestSettingsHaveRoomForAGroup) {
   Intake intake({.burst_packets = 1, .overload_packets = 1});
   for (int i = 0; i < 100; ++i) add_protected();
-  while (!queue.empty() || intake.waiting() != 0) poll(intake);
+  poll_to_the_end(intake);
   EXPECT_EQ(deciphered, expected);
 }
 
@@ -172,7 +174,7 @@ TEST_F(IntakeTest, DrainGivesWhatWaits) {
   poll(intake);
   std::span<ipsec::Packet> rest = intake.drain();
   EXPECT_EQ(rest.size(), 24u);
-  for (const ipsec::Packet& packet : rest) lab->PacketIo::release(packet.owner);
+  for (const ipsec::Packet& packet : rest) lab->release(packet.owner);
   EXPECT_EQ(intake.waiting(), 0u);
   EXPECT_EQ(poll(intake), 0u);
 }
