@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+
 #include "screen_lab.h"
 
 namespace gmesp::test {
@@ -39,7 +41,13 @@ class IntakeTest : public testing::Test {
   }
   /// What came out to the host of one poll; the protected ones are noted apart.
   size_t poll(Intake& intake, size_t driver_burst = SIZE_MAX) {
-    const std::vector<Bytes> frames = to(lab->poll(intake, queue, driver_burst), Side::kHost);
+    const auto next = [this](Bytes& frame) {
+      if (queue.empty()) return false;
+      frame = std::move(queue.front());
+      queue.pop_front();
+      return true;
+    };
+    const std::vector<Bytes> frames = to(lab->poll(intake, next, driver_burst), Side::kHost);
     for (const Bytes& frame : frames)
       if (const Bytes packet = packet_in(frame); packet != clear) deciphered.push_back(packet);
     return frames.size();

@@ -55,13 +55,12 @@ std::vector<Sent> Lab::process(const std::vector<Bytes>& access, const std::vect
   return run(std::move(from_access), std::move(from_host));
 }
 
-std::vector<Sent> Lab::poll(ipsec::Intake& intake, std::deque<Bytes>& queue, size_t driver_burst) {
+std::vector<Sent> Lab::poll(ipsec::Intake& intake, const std::function<bool(Bytes&)>& next,
+                            size_t driver_burst) {
   const auto receive = [&](std::span<Packet> room) {
     uint32_t count = 0;
-    for (; count < std::min(room.size(), driver_burst) && !queue.empty(); ++count) {
-      room[count] = make_packet(queue.front());
-      queue.pop_front();
-    }
+    for (Bytes frame; count < std::min(room.size(), driver_burst) && next(frame); ++count)
+      room[count] = make_packet(frame);
     return count;
   };
   pipeline_->process(intake.next(*pipeline_, now_ms, receive), {}, now_ms);

@@ -3,7 +3,7 @@
 // come out by exactly one door.
 #pragma once
 
-#include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -53,8 +53,9 @@ class Lab final : public ipsec::PacketIo {
   std::vector<Sent> process(const std::vector<Bytes>& access, const std::vector<Bytes>& host);
   std::vector<Sent> from_network(const Bytes& frame) { return process({frame}, {}); }
   std::vector<Sent> from_host(const Bytes& frame) { return process({}, {frame}); }
-  /// One poll of a worker, on a queue whose driver gives so many frames at most at once.
-  std::vector<Sent> poll(ipsec::Intake& intake, std::deque<Bytes>& queue,
+  /// One poll of a worker. `next` takes the next frame of its receive queue, if there is one; the
+  /// driver gives so many at most at once.
+  std::vector<Sent> poll(ipsec::Intake& intake, const std::function<bool(Bytes&)>& next,
                          size_t driver_burst = SIZE_MAX);
   /// What another worker handed over.
   std::vector<Sent> take(const HandedTo& handed);
