@@ -196,18 +196,13 @@ class Load {
   }
 
   void collect() {
+    pollfd readable{gmesp_control_fd(control_), POLLIN, 0};
+    poll(&readable, 1, 1);
     gmesp_verdict* verdict = &verdict_;
     GMESP_INIT(verdict);
     int error;
-    bool is_any = false;
-    while ((error = gmesp_poll_verdict(control_, verdict)) == GMESP_OK) {
-      take(*verdict);
-      is_any = true;
-    }
+    while ((error = gmesp_poll_verdict(control_, verdict)) == GMESP_OK) take(*verdict);
     if (error != GMESP_E_AGAIN) die(gmesp_strerror(error));
-    if (is_any) return;
-    pollfd readable{gmesp_control_fd(control_), POLLIN, 0};
-    poll(&readable, 1, 1);
   }
 
   void take(const gmesp_verdict& verdict) {

@@ -5,11 +5,9 @@
 #include <rte_rcu_qsbr.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
-#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
@@ -110,33 +108,16 @@ class WorkerThreads {
   std::span<const std::unique_ptr<Worker>> workers_;
 };
 
-void watch(int epoll, int descriptor) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = descriptor;
-  if (epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) != 0)
-    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
-}
-
 /// The control thread's life: commands, housekeeping, until a signal comes.
 void control_loop(Controller& controller, shm::Server& server, const StopSignal& stop) {
   constexpr int kQuietMs = 10;
   constexpr int kGraceMs = 1;
-  const int epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
-  watch(epoll, stop.descriptor());
-  watch(epoll, server.poll_fd());
-  for (bool waiting = false;;) {
-    epoll_event events[2];
-    const int count = epoll_wait(epoll, events, 2, waiting ? kGraceMs : kQuietMs);
-    const bool stopped = std::any_of(events, events + std::max(count, 0), [&](const auto& event) {
-      return event.data.fd == stop.descriptor();
-    });
-    if (stopped) break;
-    server.poll();
+  bool is_over = false;
+  server.watch(stop.descriptor(), [&] { is_over = true; });
+  for (bool waiting = false; !is_over;) {
+    server.poll(waiting ? kGraceMs : kQuietMs);
     waiting = controller.tick(boottime_ms());
   }
-  close(epoll);
 }
 
 ipsec::SaDatabaseOptions database_options(const Config& config) {

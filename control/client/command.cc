@@ -162,7 +162,7 @@ int gmesp_dp_submit_next_set(gmesp_dp* dp, uint64_t index, uint64_t tag) {
 }
 
 void gmesp_dp_hold(gmesp_dp* dp, int is_held) {
-  if (dp == nullptr || getpid() != dp->owner || dp->broken != GMESP_OK) return;
+  if (dp == nullptr || !dp->owner.is_caller() || dp->broken != GMESP_OK) return;
   dp->is_held = is_held != 0;
   if (!dp->is_held) wake(*dp);
 }

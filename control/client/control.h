@@ -9,10 +9,10 @@
 #pragma once
 
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "control/client/gmesp_control.h"
 #include "control/client/message_queue.h"
+#include "control/client/owner.h"
 #include "control/client/pending.h"
 #include "control/link/message.h"
 
@@ -27,7 +27,7 @@ inline constexpr int kDefaultCallTimeoutMs = 2000;
 }  // namespace gmesp::client
 
 struct gmesp_control {
-  pid_t owner;  ///< the process that opened the connection
+  gmesp::client::Owner owner;
   int socket;
   int broken;              ///< why nothing more will come, GMESP_OK while all is well
   const char* broken_why;  ///< and as a text

@@ -179,9 +179,9 @@ int send_request(gmesp_control& control, link::MessageWriter& message, Waiter wa
 int begin(gmesp_control* control) {
   if (control == nullptr) return GMESP_E_BAD_ARGUMENT;
   control->detail[0] = '\0';
-  if (getpid() != control->owner)
+  if (!control->owner.is_caller())
     return fail(*control, GMESP_E_FORKED, "opened by process %d, used by %d",
-                static_cast<int>(control->owner), static_cast<int>(getpid()));
+                control->owner.process_id(), static_cast<int>(getpid()));
   if (control->broken == GMESP_E_PROTOCOL)
     return fail(*control, GMESP_E_PROTOCOL, "%s", control->broken_why);
   return GMESP_OK;
@@ -205,10 +205,10 @@ int call(gmesp_control& control, link::MessageWriter& message, int timeout_ms,
   uint64_t wire_tag;
   int error = send_request(control, message, Waiter::kCall, 0, &deadline, wire_tag);
   if (error != GMESP_OK) return error;
-  while ((error = next(control, reply, For::kCall)) == GMESP_E_AGAIN) {
+  do {  // the reply is never there yet
     error = wait_for(control, POLLIN, deadline);
-    if (error != GMESP_OK) break;
-  }
+    if (error == GMESP_OK) error = next(control, reply, For::kCall);
+  } while (error == GMESP_E_AGAIN);
   if (error == GMESP_E_TIMEOUT) {
     control.pending.release(wire_tag);
     ++control.abandoned;

@@ -97,7 +97,7 @@ int gmesp_control_open(const gmesp_control_options* options, gmesp_control** con
   if (error != GMESP_OK) return error;
   auto* made = static_cast<gmesp_control*>(calloc(1, sizeof(gmesp_control)));
   if (made == nullptr) return GMESP_E_NO_MEMORY;
-  made->owner = getpid();
+  made->owner.set();
   made->socket = -1;
   error = gmesp::client::open(*made, *options);
   if (error == GMESP_OK) {
@@ -113,10 +113,11 @@ void gmesp_control_close(gmesp_control* control) {
   if (control == nullptr) return;
   if (control->socket >= 0) {
     // Children may hold the socket too: only a shutdown tells gmesp-control at once.
-    if (getpid() == control->owner) shutdown(control->socket, SHUT_RDWR);
+    if (control->owner.is_caller()) shutdown(control->socket, SHUT_RDWR);
     close(control->socket);
   }
   control->pending.free_memory();
+  control->owner.free_memory();
   control->verdicts.clear();
   control->events.clear();
   free(control);
@@ -127,7 +128,7 @@ const char* gmesp_control_detail(const gmesp_control* control) {
 }
 
 int gmesp_control_fd(const gmesp_control* control) {
-  return control != nullptr && getpid() == control->owner ? control->socket : -1;
+  return control != nullptr && control->owner.is_caller() ? control->socket : -1;
 }
 
 uint64_t gmesp_control_events_lost(const gmesp_control* control) {

@@ -6,15 +6,15 @@
 #pragma once
 
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "control/client/deadline.h"
 #include "control/client/gmesp.h"
+#include "control/client/owner.h"
 #include "control/client/pending.h"
 #include "control/shm/memory.h"
 
 struct gmesp_dp {
-  pid_t owner;  ///< the process that opened the connection
+  gmesp::client::Owner owner;
   int socket;
   bool is_held;      ///< submitted commands do not wake gmespd by themselves
   bool is_bell_due;  ///< commands wait that gmespd was not woken for

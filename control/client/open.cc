@@ -135,7 +135,7 @@ int gmesp_dp_open(const gmesp_dp_options* options, gmesp_dp** dp, char* detail,
   if (error != GMESP_OK) return error;
   auto* made = static_cast<gmesp_dp*>(calloc(1, sizeof(gmesp_dp)));
   if (made == nullptr) return GMESP_E_NO_MEMORY;
-  made->owner = getpid();
+  made->owner.set();
   made->socket = -1;
   error = gmesp::client::open(*made, *options);
   if (error == GMESP_OK) {
@@ -149,7 +149,7 @@ int gmesp_dp_open(const gmesp_dp_options* options, gmesp_dp** dp, char* detail,
 
 void gmesp_dp_close(gmesp_dp* dp) {
   if (dp == nullptr) return;
-  const bool is_owner = getpid() == dp->owner;
+  const bool is_owner = dp->owner.is_caller();
   if (dp->socket >= 0) {
     // Children may hold the socket too: only a shutdown tells gmespd at once.
     if (is_owner) shutdown(dp->socket, SHUT_RDWR);
@@ -157,6 +157,7 @@ void gmesp_dp_close(gmesp_dp* dp) {
   }
   if (is_owner && dp->memory != nullptr) munmap(dp->memory, dp->memory_bytes);
   dp->pending.free_memory();
+  dp->owner.free_memory();
   free(dp->backlog);
   free(dp);
 }
@@ -166,7 +167,7 @@ const char* gmesp_dp_detail(const gmesp_dp* dp) {
 }
 
 int gmesp_dp_fd(const gmesp_dp* dp) {
-  return dp != nullptr && getpid() == dp->owner ? dp->socket : -1;
+  return dp != nullptr && dp->owner.is_caller() ? dp->socket : -1;
 }
 
 uint32_t gmesp_dp_depth(const gmesp_dp* dp) {
@@ -174,6 +175,6 @@ uint32_t gmesp_dp_depth(const gmesp_dp* dp) {
 }
 
 uint64_t gmesp_dp_events_lost(const gmesp_dp* dp) {
-  if (dp == nullptr || getpid() != dp->owner) return 0;
+  if (dp == nullptr || !dp->owner.is_caller()) return 0;
   return dp->memory->events_lost.load(std::memory_order_relaxed);
 }

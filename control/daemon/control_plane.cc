@@ -61,12 +61,16 @@ void ControlPlane::restore_registrations() {
                  refused, state_file_.damaged_slots());
 }
 
-void ControlPlane::run_once(bool has_requests, bool has_answers) {
+void ControlPlane::run_once(uint64_t wait_ms) {
+  const uint64_t deadline_ms = next_deadline_ms();
+  now_ms_ = gmesp_now_ms();
+  const uint64_t left_ms = deadline_ms <= now_ms_ ? 0 : std::min(deadline_ms - now_ms_, wait_ms);
+  server_.wait(static_cast<int>(left_ms));
   now_ms_ = gmesp_now_ms();
   sa_manager_.tick(now_ms_);
-  if (has_requests) server_.serve();
-  now_ms_ = gmesp_now_ms();
-  data_plane_.poll(has_answers, now_ms_);
+  has_answers_ = false;
+  server_.serve();
+  data_plane_.poll(has_answers_, now_ms_);
   server_.flush();
 }
 
@@ -93,12 +97,12 @@ bool ControlPlane::install(const sa::NewSet& set) {
 }
 
 void ControlPlane::remove(const sa::SaSet& set, sa::GoneBecause because) {
-  data_plane_.remove(set);
+  data_plane_.remove(set, now_ms_);
   send_event(GMESP_CONTROL_SET_GONE, set, static_cast<uint64_t>(because));
 }
 
 void ControlPlane::set_not_after(const sa::SaSet& set) {
-  data_plane_.set_not_after(set);
+  data_plane_.set_not_after(set, now_ms_);
 }
 
 void ControlPlane::answer(uint64_t request, const sa::Verdict& verdict) {
@@ -157,6 +161,7 @@ void ControlPlane::on_sequence_near_end(sa::SetNumber number) {
 
 void ControlPlane::on_up() {
   spdlog::info("gmespd is connected; comparing its sets with {} here", sa_manager_.sets());
+  watch(data_plane_.descriptor(), [this] { has_answers_ = true; });
   for (const sa::Integrity integrity : withdrawn_integrity_)
     data_plane_.withdraw(static_cast<int>(integrity), 0);
   for (const sa::Cipher cipher : withdrawn_ciphers_)
@@ -184,7 +189,7 @@ bool ControlPlane::on_found(const gmesp_set_view& view) {
     return false;
   }
   sa_manager_.found(set->number, view.set_id, view.set.outer_ue_port);
-  if (view.set.not_after_ms < set->not_after_ms) data_plane_.set_not_after(*set);
+  if (view.set.not_after_ms < set->not_after_ms) data_plane_.set_not_after(*set, now_ms_);
   return true;
 }
 

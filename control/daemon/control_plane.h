@@ -34,12 +34,13 @@ class ControlPlane final : sa::Sink, DataPlane::Listener, ProxyServer::Handler {
   explicit ControlPlane(const ControlPlaneOptions& options);
   ~ControlPlane() override;
 
-  int server_descriptor() const { return server_.descriptor(); }
-  int data_plane_descriptor() const { return data_plane_.descriptor(); }
-  /// Everything that is ready now, and what time has come for. The arguments: which of the two
-  /// descriptors are readable.
-  void run_once(bool has_requests, bool has_answers);
-  uint64_t next_deadline_ms() const;
+  /// Waits for something to come, from proxies, gmespd, `watch` or the clock, but no longer than
+  /// `wait_ms`, and does all that there is to do.
+  void run_once(uint64_t wait_ms);
+  /// run_once() waits for this too, and calls `on_readable` each time that it finds it so.
+  void watch(int descriptor, std::function<void()> on_readable) {
+    server_.watch(descriptor, std::move(on_readable));
+  }
 
   /// What an operator changed: everything but sockets, state file, SPI range and resting time.
   void set_policy(const sa::Policy& policy);
@@ -78,6 +79,7 @@ class ControlPlane final : sa::Sink, DataPlane::Listener, ProxyServer::Handler {
   void on_hang_up(ClientId client) override;
 
   void restore_registrations();
+  uint64_t next_deadline_ms() const;
   sa::Verdict decide(const Request& request);
   void take_challenge(ClientId client, const Request& request);
   void serve_operator(ClientId client, const Request& request);
@@ -105,6 +107,7 @@ class ControlPlane final : sa::Sink, DataPlane::Listener, ProxyServer::Handler {
   uint64_t sets_found_unknown_ = 0;
   uint64_t sets_lost_ = 0;
   bool state_is_full_ = false;
+  bool has_answers_ = false;  ///< gmespd rang
 };
 
 }  // namespace gmesp::control

@@ -87,6 +87,8 @@ void DataPlane::disconnect(const std::string& why, uint64_t now_ms) {
   retry_at_ms_ = now_ms + options_.retry_ms;
   for (Command& command : queue_) gmesp_sa_set_wipe(&command.set);
   queue_.clear();
+  send_by_ms_ = kNever;
+  waits_for_gmespd_ = false;
   std::vector<sa::SetNumber> lost;
   for (const auto& [number, in_flight] : in_flight_)
     if (!in_flight.is_cancelled) lost.push_back(number);
@@ -106,7 +108,7 @@ void DataPlane::poll(bool is_readable, uint64_t now_ms) {
     if (now_ms >= retry_at_ms_) connect(now_ms);
     if (dp_ == nullptr) return;
   }
-  drain_queue();
+  if (now_ms >= send_by_ms_) drain_queue();
   // The rings are armed: a bell would have been heard.
   if (!is_readable && unanswered_ == 0) return;
   gmesp_completion completion;
@@ -120,7 +122,7 @@ void DataPlane::poll(bool is_readable, uint64_t now_ms) {
   GMESP_INIT(&event);
   int event_error;
   while ((event_error = gmesp_dp_poll_event(dp_, &event)) == GMESP_OK) take(event);
-  drain_queue();
+  if (waits_for_gmespd_ || now_ms >= send_by_ms_) drain_queue();
   if (error == GMESP_E_AGAIN) error = event_error;
   if (error != GMESP_E_AGAIN) return disconnect(gmesp_strerror(error), now_ms);
   while (!in_flight_by_age_.empty() && !in_flight_.contains(in_flight_by_age_.front().second))
@@ -131,8 +133,8 @@ void DataPlane::poll(bool is_readable, uint64_t now_ms) {
 
 uint64_t DataPlane::next_deadline_ms() const {
   if (dp_ == nullptr) return retry_at_ms_;
-  if (in_flight_by_age_.empty()) return UINT64_MAX;
-  return in_flight_by_age_.front().first + options_.answer_ms;
+  if (in_flight_by_age_.empty()) return send_by_ms_;
+  return std::min(send_by_ms_, in_flight_by_age_.front().first + options_.answer_ms);
 }
 
 // --- commands -----------------------------------------------------------------------------------
@@ -142,24 +144,25 @@ bool DataPlane::install(const sa::NewSet& fresh, uint64_t now_ms) {
   const sa::SetNumber number = fresh.set->number;
   in_flight_.emplace(number, InFlight{now_ms, false});
   in_flight_by_age_.emplace_back(now_ms, number);
-  send({Kind::kInstall, number, 0, 0, parameters_of(fresh)});
+  send({Kind::kInstall, number, 0, 0, parameters_of(fresh)}, kAtOnce);
   return true;
 }
 
 /// gmespd's name of a set that is still being installed is not known yet: it goes when that comes.
 /// Until then nothing else is sent, or the next set could find its ports taken.
-void DataPlane::remove(const sa::SaSet& set) {
+void DataPlane::remove(const sa::SaSet& set, uint64_t now_ms) {
   if (dp_ == nullptr) return;  // the comparison removes what nobody knows
-  if (set.data_plane_id != 0) return send({Kind::kRemove, set.number, set.data_plane_id, 0, {}});
+  if (set.data_plane_id != 0)
+    return send({Kind::kRemove, set.number, set.data_plane_id, 0, {}}, now_ms + kLazyMs);
   const auto at = in_flight_.find(set.number);
   if (at == in_flight_.end() || at->second.is_cancelled) return;
   at->second.is_cancelled = true;
   ++cancelled_;
 }
 
-void DataPlane::set_not_after(const sa::SaSet& set) {
+void DataPlane::set_not_after(const sa::SaSet& set, uint64_t now_ms) {
   if (dp_ == nullptr || set.data_plane_id == 0) return;
-  send({Kind::kNotAfter, set.number, set.data_plane_id, set.not_after_ms, {}});
+  send({Kind::kNotAfter, set.number, set.data_plane_id, set.not_after_ms, {}}, now_ms + kLazyMs);
 }
 
 void DataPlane::withdraw(int integrity, int cipher) {
@@ -171,17 +174,19 @@ void DataPlane::restore(int integrity, int cipher) {
 }
 
 /// Commands go out together, in poll().
-void DataPlane::send(Command&& command) {
+void DataPlane::send(Command&& command, uint64_t by_ms) {
   queue_.push_back(command);
+  send_by_ms_ = std::min(send_by_ms_, by_ms);
   gmesp_sa_set_wipe(&command.set);
 }
 
 /// gmespd wakes once for many commands, not for each.
 void DataPlane::drain_queue() {
-  if (dp_ == nullptr || queue_.empty()) return;
   gmesp_dp_hold(dp_, 1);
   submit_queue();
   gmesp_dp_hold(dp_, 0);
+  send_by_ms_ = kNever;
+  waits_for_gmespd_ = !queue_.empty();
 }
 
 void DataPlane::submit_queue() {
@@ -275,7 +280,7 @@ void DataPlane::start_walk() {
   walkers_left_ = kWalkers;
   for (uint32_t i = 0; i < kWalkers; ++i) {
     walkers_[i].end_index = info.capacity_sets * (i + 1) / kWalkers;
-    send({Kind::kWalk, i, info.capacity_sets * i / kWalkers, 0, {}});
+    send({Kind::kWalk, i, info.capacity_sets * i / kWalkers, 0, {}}, kAtOnce);
   }
 }
 
@@ -288,9 +293,9 @@ void DataPlane::take_walk(uint32_t walker, const gmesp_completion& completion) {
     if (listener_.on_found(completion.view))
       found_.insert(number);
     else if (!in_flight_.contains(number))
-      send({Kind::kRemove, number, completion.set_id, 0, {}});
+      send({Kind::kRemove, number, completion.set_id, 0, {}}, kAtOnce);
     if (completion.next_index < walkers_[walker].end_index)
-      return send({Kind::kWalk, walker, completion.next_index, 0, {}});
+      return send({Kind::kWalk, walker, completion.next_index, 0, {}}, kAtOnce);
   }
   if (--walkers_left_ != 0) return;
   listener_.on_compared(found_, compared_before_);

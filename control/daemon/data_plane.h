@@ -1,7 +1,9 @@
 // gmesp-control's line to gmespd: SA sets in, acknowledgements and events out, reconnection, and
 // the comparison of both sides' sets after either came back.
 //
-// Order: commands reach gmespd in the order in which they were given.
+// Order: commands reach gmespd in the order in which they were given. Somebody waits for an
+// installation, so it goes out at once and takes the rest with it; removals and new lifetimes alone
+// may wait for kLazyMs: waking gmespd costs more than the command.
 // Threading: the event loop only. Errors: to the Listener; nothing throws.
 // Keys: pass through, wiped when libgmesp has taken them.
 #pragma once
@@ -62,14 +64,17 @@ class DataPlane {
   uint64_t next_deadline_ms() const;
 
   bool install(const sa::NewSet& set, uint64_t now_ms);
-  void remove(const sa::SaSet& set);
-  void set_not_after(const sa::SaSet& set);
+  void remove(const sa::SaSet& set, uint64_t now_ms);
+  void set_not_after(const sa::SaSet& set, uint64_t now_ms);
   void withdraw(int integrity, int cipher);
   void restore(int integrity, int cipher);
 
   uint64_t installs_in_flight() const { return in_flight_.size(); }
 
  private:
+  static constexpr uint64_t kNever = UINT64_MAX, kAtOnce = 0;
+  static constexpr uint64_t kLazyMs = 5;
+
   enum class Kind : uint8_t { kInstall, kRemove, kNotAfter, kWalk };
   struct Command {
     Kind kind;
@@ -89,7 +94,7 @@ class DataPlane {
 
   void connect(uint64_t now_ms);
   void disconnect(const std::string& why, uint64_t now_ms);
-  void send(Command&& command);
+  void send(Command&& command, uint64_t by_ms);
   int submit(const Command& command);
   void drain_queue();
   void submit_queue();
@@ -105,6 +110,8 @@ class DataPlane {
   uint64_t retry_at_ms_ = 0;
   std::string last_failure_;
   std::deque<Command> queue_;
+  uint64_t send_by_ms_ = kNever;   ///< what came into the queue since it was drained
+  bool waits_for_gmespd_ = false;  ///< the rest of the queue
   std::unordered_map<sa::SetNumber, InFlight> in_flight_;
   std::deque<std::pair<uint64_t, sa::SetNumber>> in_flight_by_age_;
   uint32_t unanswered_ = 0;  ///< commands that gmespd has taken

@@ -1,7 +1,6 @@
 // gmesp-control: options and configuration first, then one event loop until SIGTERM or SIGINT.
 // SIGHUP reads the configuration again.
 #include <fmt/format.h>
-#include <poll.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
@@ -25,6 +24,7 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitBadConfig = 3;
+constexpr uint64_t kLongestWaitMs = 1000;
 
 struct Options {
   std::string config_path;
@@ -92,15 +92,6 @@ int take_signals(int descriptor, const std::string& path, ControlPlane& control_
   return 0;
 }
 
-int wait_ms(const ControlPlane& control_plane) {
-  constexpr uint64_t kLongestMs = 1000;
-  const uint64_t now_ms = gmesp_now_ms();
-  const uint64_t deadline_ms = control_plane.next_deadline_ms();
-  return deadline_ms <= now_ms
-             ? 0
-             : static_cast<int>(std::min<uint64_t>(deadline_ms - now_ms, kLongestMs));
-}
-
 int run(const Options& options, const Config& config) {
   const int signals = make_signal_descriptor();
   // Keys pass through this process: no core dump, no other user's debugger.
@@ -109,16 +100,10 @@ int run(const Options& options, const Config& config) {
   control_plane.on_reload([&] { return reload(options.config_path, control_plane); });
   spdlog::info("gmesp-control {} runs: control socket {}, gmespd at {}", kVersionText,
                config.control.socket, config.data_plane.socket);
-  pollfd ready[] = {{signals, POLLIN, 0}, {-1, POLLIN, 0}, {-1, POLLIN, 0}};
-  auto& [for_signals, for_requests, for_answers] = ready;
-  for (;;) {
-    if (for_signals.revents != 0 && take_signals(signals, options.config_path, control_plane) != 0)
-      break;
-    control_plane.run_once(for_requests.revents != 0, for_answers.revents != 0);
-    for_requests.fd = control_plane.server_descriptor();
-    for_answers.fd = control_plane.data_plane_descriptor();
-    poll(ready, std::size(ready), wait_ms(control_plane));
-  }
+  bool is_over = false;
+  control_plane.watch(
+      signals, [&] { is_over = take_signals(signals, options.config_path, control_plane) != 0; });
+  while (!is_over) control_plane.run_once(kLongestWaitMs);
   spdlog::info("stopping; live SAs stay in gmespd");
   close(signals);
   return EXIT_SUCCESS;

@@ -2,13 +2,12 @@
 
 #include <spdlog/spdlog.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -23,8 +22,9 @@ using link::MessageReader;
 using link::MessageWriter;
 using link::Tag;
 
-constexpr ClientId kListener = 0;
-constexpr int kEventsPerCall = 64;
+/// What an epoll entry is about: a client's id, the listener, or a watched descriptor below a bit.
+constexpr uint64_t kListener = 0;
+constexpr uint64_t kWatched = uint64_t{1} << 32;
 /// A client that sends without end waits for its turn like the others.
 constexpr int kMessagesPerTurn = 64;
 
@@ -36,10 +36,7 @@ ProxyServer::ProxyServer(ProxyServerOptions options, Handler& handler)
       listener_(options_.socket, options_.socket_mode),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll");
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u32 = kListener;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_.fd(), &event);
+  add_to_epoll(listener_.fd(), kListener, EPOLLIN);
 }
 
 ProxyServer::~ProxyServer() {
@@ -47,21 +44,40 @@ ProxyServer::~ProxyServer() {
   close(epoll_);
 }
 
+void ProxyServer::add_to_epoll(int descriptor, uint64_t data, uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = data;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event);
+}
+
+void ProxyServer::watch(int descriptor, std::function<void()> on_readable) {
+  watchers_[descriptor] = std::move(on_readable);
+  add_to_epoll(descriptor, kWatched | static_cast<uint32_t>(descriptor), EPOLLIN);
+}
+
+void ProxyServer::wait(int wait_ms) {
+  const int count = epoll_wait(epoll_, ready_.data(), static_cast<int>(ready_.size()), wait_ms);
+  ready_count_ = static_cast<size_t>(std::max(count, 0));
+}
+
 void ProxyServer::serve() {
-  std::array<epoll_event, kEventsPerCall> events;
-  const int count = epoll_wait(epoll_, events.data(), kEventsPerCall, 0);
-  for (int i = 0; i < count; ++i) {
-    const ClientId id = events[static_cast<size_t>(i)].data.u32;
-    if (id == kListener) {
+  for (const epoll_event& event : std::span(ready_).first(ready_count_)) {
+    if (event.data.u64 == kListener)
       accept_clients();
-      continue;
-    }
-    const auto at = clients_.find(id);
-    if (at == clients_.end()) continue;
-    if ((events[static_cast<size_t>(i)].events & EPOLLOUT) != 0) flush(id, at->second);
-    if ((events[static_cast<size_t>(i)].events & ~EPOLLOUT) == 0) continue;
-    if (const auto still = clients_.find(id); still != clients_.end()) receive(id, still->second);
+    else if ((event.data.u64 & kWatched) != 0)
+      watchers_.at(static_cast<int>(event.data.u64 & ~kWatched))();
+    else
+      serve(static_cast<ClientId>(event.data.u64), event.events);
   }
+}
+
+void ProxyServer::serve(ClientId id, uint32_t events) {
+  const auto at = clients_.find(id);
+  if (at == clients_.end()) return;
+  if ((events & EPOLLOUT) != 0) flush(id, at->second);
+  if ((events & ~EPOLLOUT) == 0) return;
+  if (const auto still = clients_.find(id); still != clients_.end()) receive(id, still->second);
 }
 
 void ProxyServer::accept_clients() {
@@ -82,10 +98,7 @@ void ProxyServer::accept_clients() {
     while (next_id_ == kListener || clients_.contains(next_id_)) ++next_id_;
     const ClientId id = next_id_++;
     clients_.emplace(id, Client{.socket = socket, .process_id = peer.process_id, .unread = {}});
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLRDHUP;
-    event.data.u32 = id;
-    epoll_ctl(epoll_, EPOLL_CTL_ADD, socket, &event);
+    add_to_epoll(socket, id, EPOLLIN | EPOLLRDHUP);
   }
 }
 
@@ -228,7 +241,7 @@ void ProxyServer::watch(ClientId id, Client& client, bool wants_room) {
   client.waits_for_room = wants_room;
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP | (wants_room ? uint32_t{EPOLLOUT} : 0u);
-  event.data.u32 = id;
+  event.data.u64 = id;
   epoll_ctl(epoll_, EPOLL_CTL_MOD, client.socket, &event);
 }
 

@@ -6,10 +6,13 @@
 // socket.
 #pragma once
 
+#include <sys/epoll.h>
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -44,8 +47,11 @@ class ProxyServer {
   ProxyServer(const ProxyServer&) = delete;
   ProxyServer& operator=(const ProxyServer&) = delete;
 
-  /// Readable: call serve().
-  int descriptor() const { return epoll_; }
+  /// Waited for too: serve() calls `on_readable` if it is so. It may be closed at any time.
+  void watch(int descriptor, std::function<void()> on_readable);
+  /// Until something comes, but no longer than `wait_ms`.
+  void wait(int wait_ms);
+  /// Takes what wait() found.
   void serve();
   /// Goes out with flush(). To a client that is gone already: nothing.
   void send(ClientId client, const uint8_t* message, uint32_t message_bytes);
@@ -67,6 +73,8 @@ class ProxyServer {
     std::deque<std::string> unread;
   };
 
+  void add_to_epoll(int descriptor, uint64_t data, uint32_t events);
+  void serve(ClientId id, uint32_t events);
   void accept_clients();
   std::string refusal(const shm::PeerCredentials& peer) const;
   void receive(ClientId id, Client& client);
@@ -86,6 +94,9 @@ class ProxyServer {
   uint32_t listeners_ = 0;
   std::unordered_map<ClientId, Client> clients_;
   std::vector<ClientId> to_flush_;
+  std::array<epoll_event, 64> ready_;
+  size_t ready_count_ = 0;
+  std::unordered_map<int, std::function<void()>> watchers_;  ///< by descriptor
 };
 
 }  // namespace gmesp::control

@@ -18,9 +18,10 @@
 namespace gmesp::shm {
 namespace {
 
-/// What an epoll entry is about: the low bits of its data; the connection's id stands above them.
-enum class Source : uint64_t { kListener = 0, kAgain = 1, kSocket = 2, kProcess = 3 };
-constexpr uint32_t kSourceBits = 2;
+/// What an epoll entry is about: the low bits of its data; above them stands the connection's id,
+/// or which of those that are watched for the caller.
+enum class Source : uint64_t { kListener, kAgain, kSocket, kProcess, kWatched };
+constexpr uint32_t kSourceBits = 3;
 
 constexpr uint64_t epoll_data(ConnectionId id, Source source) {
   return id << kSourceBits | static_cast<uint64_t>(source);
@@ -70,7 +71,7 @@ struct Server::Impl {
   ~Impl();
 
   void watch(int fd, uint64_t data);
-  void handle_ready();
+  void handle_ready(int wait_ms);
   void accept_all();
   std::string refusal_at_accept(const PeerCredentials& peer, HandshakeStatus& status) const;
   void hear(ConnectionId id);
@@ -92,6 +93,7 @@ struct Server::Impl {
   bool polling = false;
   ConnectionId last_id = 0;
   std::map<ConnectionId, std::unique_ptr<Connection>> connections;
+  std::vector<std::function<void()>> watchers;
 };
 
 Server::Impl::Impl(const ServerOptions& wanted, CommandHandler& handler_of_commands)
@@ -119,10 +121,10 @@ void Server::Impl::watch(int fd, uint64_t data) {
     throw std::system_error(errno, std::generic_category(), options.socket_path + ": epoll_ctl");
 }
 
-void Server::Impl::handle_ready() {
+void Server::Impl::handle_ready(int wait_ms) {
   constexpr int kEventsMax = 64;
   epoll_event events[kEventsMax];
-  const int count = epoll_wait(epoll_fd, events, kEventsMax, 0);
+  const int count = epoll_wait(epoll_fd, events, kEventsMax, wait_ms);
   for (int i = 0; i < count; ++i) {
     const ConnectionId id = events[i].data.u64 >> kSourceBits;
     const auto found = connections.find(id);
@@ -139,6 +141,9 @@ void Server::Impl::handle_ready() {
         break;
       case Source::kProcess:
         if (found != connections.end()) found->second->kill("client's process ended");
+        break;
+      case Source::kWatched:
+        watchers[id]();
         break;
     }
   }
@@ -331,9 +336,14 @@ int Server::poll_fd() const {
   return impl_->epoll_fd;
 }
 
-uint32_t Server::poll(uint32_t commands_max) {
+void Server::watch(int descriptor, std::function<void()> on_readable) {
+  impl_->watch(descriptor, epoll_data(impl_->watchers.size(), Source::kWatched));
+  impl_->watchers.push_back(std::move(on_readable));
+}
+
+uint32_t Server::poll(int wait_ms, uint32_t commands_max) {
   impl_->polling = true;
-  impl_->handle_ready();
+  impl_->handle_ready(wait_ms);
   impl_->expire_handshakes(boottime_ms());
   const uint32_t delivered = impl_->deliver(commands_max);
   impl_->reap();

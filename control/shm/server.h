@@ -59,11 +59,14 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Readable when poll() has something to do: put it into the caller's epoll. A hello that does
+  /// Readable when poll() has something to do: for a caller that waits by itself. A hello that does
   /// not come is noticed by poll() or heartbeat() alone.
   int poll_fd() const;
-  /// Accepts, reaps, and delivers at most `commands_max` commands. Returns how many were delivered.
-  uint32_t poll(uint32_t commands_max = 1024);
+  /// poll() waits for this too, and calls `on_readable` each time that it finds it so.
+  void watch(int descriptor, std::function<void()> on_readable);
+  /// Accepts, reaps, and delivers at most `commands_max` commands, after a wait of at most
+  /// `wait_ms` for something to do. Returns how many were delivered.
+  uint32_t poll(int wait_ms = 0, uint32_t commands_max = 1024);
 
   /// Whose process the connection is, as the kernel saw it at connect; null if it is gone.
   const PeerCredentials* peer(ConnectionId connection) const;
