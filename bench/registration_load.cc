@@ -54,6 +54,7 @@ class Load {
     options.socket_path = socket.c_str();
     char detail[GMESP_DETAIL_BYTES];
     if (gmesp_control_open(&options, &control_, detail, sizeof detail) != GMESP_OK) die(detail);
+    gmesp_control_hold(control_, 1);
     gmesp_address_from_text("10.255.255.1", local_);
   }
   ~Load() { gmesp_control_close(control_); }
@@ -196,13 +197,13 @@ class Load {
   }
 
   void collect() {
-    pollfd readable{gmesp_control_fd(control_), POLLIN, 0};
-    poll(&readable, 1, 1);
     gmesp_verdict* verdict = &verdict_;
     GMESP_INIT(verdict);
     int error;
     while ((error = gmesp_poll_verdict(control_, verdict)) == GMESP_OK) take(*verdict);
     if (error != GMESP_E_AGAIN) die(gmesp_strerror(error));
+    pollfd readable{gmesp_control_fd(control_), POLLIN, 0};
+    poll(&readable, 1, 1);
   }
 
   void take(const gmesp_verdict& verdict) {

@@ -2,8 +2,9 @@
 // replies and events that nobody has fetched yet.
 //
 // A request goes out as one message with a tag of the pending table, so that the reply to a call
-// that has given up is known when it comes, and skipped. Whatever gmesp-control sends is looked at
-// through MessageReader and the bounded decoders of control_reply.h.
+// that has given up is known when it comes, and skipped. Requests that are held back go out in one
+// packet. Whatever gmesp-control sends is looked at through MessageReader and the bounded decoders
+// of control_reply.h.
 // Threading: one thread at a time. Errors: enum gmesp_error. libc only: no exceptions, no RTTI, no
 // C++ run-time library.
 #pragma once
@@ -39,8 +40,15 @@ struct gmesp_control {
   uint64_t abandoned;  ///< replies still to come to calls that gave up
   uint32_t unfetched;  ///< submitted requests without a fetched verdict
   char detail[GMESP_DETAIL_BYTES];
-  uint8_t request[gmesp::link::kMessageBytesMax];  ///< holds keys only while a call sends it
-  uint8_t reply[gmesp::link::kMessageBytesMax];    ///< what was received or dequeued last
+  uint8_t request[gmesp::link::kMessageBytesMax];    ///< holds keys only while a call sends it
+  uint8_t gathered[gmesp::link::kGatheredBytesMax];  ///< requests that have not gone out; likewise
+  uint32_t gathered_bytes;
+  uint32_t gathered_messages;
+  bool is_held;  ///< by the caller: submitted requests wait in `gathered`
+  uint8_t packet[gmesp::link::kMessageBytesMax];  ///< what was received last
+  uint32_t packet_bytes;
+  uint32_t packet_at;                           ///< here begins what nobody has looked at
+  uint8_t kept[gmesp::link::kMessageBytesMax];  ///< what was dequeued last
 };
 
 namespace gmesp::client {
@@ -61,7 +69,13 @@ int break_protocol(gmesp_control& control, const char* why);
 int call(gmesp_control& control, link::MessageWriter& message, int timeout_ms,
          link::MessageReader& reply);
 
-/// Sends `message`, likewise, for next_submitted().
+/// The next message of the packet received last; false if there is none.
+bool next_in_packet(gmesp_control& control, uint8_t*& message, uint32_t& bytes);
+
+/// Sends what is held back. GMESP_E_AGAIN: the socket is full.
+int send_gathered(gmesp_control& control);
+
+/// Sends `message`, likewise, or holds it back, for next_submitted().
 int submit(gmesp_control& control, link::MessageWriter& message, uint64_t tag);
 
 /// The next reply to a submitted request, with the caller's tag. GMESP_E_AGAIN: none there.

@@ -32,16 +32,16 @@ int break_connection(gmesp_control& control, int error, const char* why) {
   return fail(control, control.broken, "%s", control.broken_why);
 }
 
-/// One message of the socket into control.reply. GMESP_E_AGAIN: none there.
-int receive(gmesp_control& control, uint32_t& bytes) {
-  if (control.broken != GMESP_OK) return fail(control, control.broken, "%s", control.broken_why);
+/// One packet of the socket into control.packet. GMESP_E_AGAIN: none there.
+int receive_packet(gmesp_control& control) {
   for (int resets = 0;;) {
     const ssize_t got =
-        recv(control.socket, control.reply, sizeof control.reply, MSG_DONTWAIT | MSG_TRUNC);
-    if (got > static_cast<ssize_t>(sizeof control.reply))
-      return break_protocol(control, "message of gmesp-control is too long");
+        recv(control.socket, control.packet, sizeof control.packet, MSG_DONTWAIT | MSG_TRUNC);
     if (got > 0) {
-      bytes = static_cast<uint32_t>(got);
+      if (!link::is_packet(control.packet, static_cast<uint64_t>(got)))
+        return break_protocol(control, "message of gmesp-control is malformed");
+      control.packet_at = 0;
+      control.packet_bytes = static_cast<uint32_t>(got);
       return GMESP_OK;
     }
     if (got < 0 && errno == EINTR) continue;
@@ -52,9 +52,19 @@ int receive(gmesp_control& control, uint32_t& bytes) {
   }
 }
 
+/// One message that has come. It stays until the next look. GMESP_E_AGAIN: none there.
+int receive(gmesp_control& control, uint8_t*& message, uint32_t& bytes) {
+  if (control.broken != GMESP_OK) return fail(control, control.broken, "%s", control.broken_why);
+  if (next_in_packet(control, message, bytes)) return GMESP_OK;
+  const int error = receive_packet(control);
+  if (error == GMESP_OK) next_in_packet(control, message, bytes);
+  return error;
+}
+
 /// Whose reply it is; nobody's if its call gave up. A submitted request's gets the caller's tag in
 /// place of ours.
-int find_waiter(gmesp_control& control, MessageReader& reply, uint32_t bytes, For& whom) {
+int find_waiter(gmesp_control& control, uint8_t* message, uint32_t bytes, MessageReader& reply,
+                For& whom) {
   const uint64_t wire_tag = reply.header().tag;
   const Pending* pending = control.pending.find(wire_tag);
   if (pending == nullptr) {
@@ -64,56 +74,58 @@ int find_waiter(gmesp_control& control, MessageReader& reply, uint32_t bytes, Fo
     return GMESP_OK;
   }
   whom = pending->waiter == Waiter::kCall ? For::kCall : For::kPoll;
-  memcpy(control.reply + offsetof(link::Header, tag), &pending->user_tag, sizeof(uint64_t));
-  reply.open(control.reply, bytes);
+  memcpy(message + offsetof(link::Header, tag), &pending->user_tag, sizeof(uint64_t));
+  reply.open(message, bytes);
   control.pending.release(wire_tag);
   return GMESP_OK;
 }
 
-/// The next message of the socket, in control.reply. GMESP_E_AGAIN: none there.
-int take(gmesp_control& control, MessageReader& message, uint32_t& bytes, For& whom) {
-  whom = For::kNobody;
-  const int error = receive(control, bytes);
-  if (error != GMESP_OK) return error;
-  if (!message.open(control.reply, bytes))
-    return break_protocol(control, "message of gmesp-control is malformed");
-  if (message.kind() == Kind::kReply) return find_waiter(control, message, bytes, whom);
-  // Other kinds may be those of a younger gmesp-control.
-  if (message.kind() == Kind::kEvent && control.wants_events) whom = For::kEvents;
-  return GMESP_OK;
-}
-
 /// For a later poll: what came while something else was waited for.
-int keep(gmesp_control& control, uint32_t bytes, For whom) {
+int keep(gmesp_control& control, const uint8_t* message, uint32_t bytes, For whom) {
   if (whom == For::kNobody) return GMESP_OK;
   if (whom == For::kEvents && control.events.count() == kEventsKeptMax) {
     ++control.events_lost;
     return GMESP_OK;
   }
   MessageQueue& queue = whom == For::kEvents ? control.events : control.verdicts;
-  if (queue.push(control.reply, bytes)) return GMESP_OK;
+  if (queue.push(message, bytes)) return GMESP_OK;
   return break_connection(control, GMESP_E_NO_MEMORY, "no memory to keep a message");
+}
+
+/// One message that has come, which is kept if it is not for `whom`: then `found` says so.
+int take(gmesp_control& control, MessageReader& reader, For whom, For& found) {
+  found = For::kNobody;
+  uint8_t* message = nullptr;
+  uint32_t bytes = 0;
+  int error = receive(control, message, bytes);
+  if (error != GMESP_OK) return error;
+  reader.open(message, bytes);
+  if (reader.kind() == Kind::kReply) error = find_waiter(control, message, bytes, reader, found);
+  // Other kinds may be those of a younger gmesp-control.
+  if (reader.kind() == Kind::kEvent && control.wants_events) found = For::kEvents;
+  return error != GMESP_OK || found == whom ? error : keep(control, message, bytes, found);
 }
 
 /// The next message for `whom` among those that have come; others are kept.
 int next(gmesp_control& control, MessageReader& message, For whom) {
   for (uint32_t looked = 0; looked < kMessagesPerLook; ++looked) {
-    uint32_t bytes = 0;
     For found;
-    int error = take(control, message, bytes, found);
+    const int error = take(control, message, whom, found);
     if (error != GMESP_OK || found == whom) return error;
-    error = keep(control, bytes, found);
-    if (error != GMESP_OK) return error;
   }
   return GMESP_E_AGAIN;
 }
 
-/// The same among those kept, and then those that have come.
+/// The same among those kept, and then those that have come. If there is none, nothing is held
+/// back any more.
 int next_kept(gmesp_control& control, MessageQueue& queue, MessageReader& message, For whom) {
-  const uint32_t bytes = queue.pop(control.reply);
-  if (bytes == 0) return next(control, message, whom);
-  message.open(control.reply, bytes);  // well-formed, or it had not been kept
-  return GMESP_OK;
+  if (const uint32_t bytes = queue.pop(control.kept); bytes != 0) {
+    message.open(control.kept, bytes);
+    return GMESP_OK;
+  }
+  const int error = next(control, message, whom);
+  if (error == GMESP_E_AGAIN) send_gathered(control);
+  return error;
 }
 
 /// Sleeps until one of `events` or the deadline. GMESP_OK: look again.
@@ -138,10 +150,9 @@ int take_in(gmesp_control& control) {
 }
 
 /// GMESP_E_AGAIN: the socket is full.
-int send_once(gmesp_control& control, uint32_t bytes) {
+int send_packet(gmesp_control& control, const uint8_t* packet, uint32_t bytes) {
   for (;;) {
-    const ssize_t sent = send(control.socket, control.request, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent >= 0) return GMESP_OK;
+    if (send(control.socket, packet, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return GMESP_OK;
     if (errno == EINTR) continue;
     if (errno == EAGAIN || errno == ENOBUFS)
       return fail(control, GMESP_E_AGAIN, "gmesp-control has not read earlier requests yet");
@@ -150,8 +161,36 @@ int send_once(gmesp_control& control, uint32_t bytes) {
   }
 }
 
-/// Sends at once, or with a deadline as soon as there is room; a gmesp-control that waits for us to
-/// read is read meanwhile. The request is wiped.
+/// The request, behind those that are held back. GMESP_E_AGAIN: the socket is full.
+int send_once(gmesp_control& control, uint32_t bytes) {
+  const int error = send_gathered(control);
+  return error == GMESP_OK ? send_packet(control, control.request, bytes) : error;
+}
+
+/// The same as soon as there is room; a gmesp-control that waits for us to read is read meanwhile.
+int send_by(gmesp_control& control, uint32_t bytes, const Deadline& deadline) {
+  for (;;) {
+    int error = send_once(control, bytes);
+    if (error != GMESP_E_AGAIN) return error;
+    error = wait_for(control, POLLIN | POLLOUT, deadline);
+    if (error == GMESP_OK) error = take_in(control);
+    if (error != GMESP_OK) return error;
+  }
+}
+
+/// The request goes out with others later, if they have room for it.
+int gather(gmesp_control& control, uint32_t bytes) {
+  if (bytes > sizeof control.gathered) return send_once(control, bytes);
+  if (control.gathered_bytes + bytes > sizeof control.gathered ||
+      control.gathered_messages == link::kGatheredMax)
+    if (const int error = send_gathered(control); error != GMESP_OK) return error;
+  memcpy(control.gathered + control.gathered_bytes, control.request, bytes);
+  control.gathered_bytes += bytes;
+  ++control.gathered_messages;
+  return GMESP_OK;
+}
+
+/// Sends at once, or with a deadline as soon as there is room. The request is wiped.
 int send_request(gmesp_control& control, link::MessageWriter& message, Waiter waiter,
                  uint64_t user_tag, const Deadline* deadline, uint64_t& wire_tag) {
   const uint32_t bytes = message.finish();
@@ -162,11 +201,9 @@ int send_request(gmesp_control& control, link::MessageWriter& message, Waiter wa
     error = fail(control, GMESP_E_AGAIN, "too many requests without a reply");
   } else {
     memcpy(control.request + offsetof(link::Header, tag), &wire_tag, sizeof wire_tag);
-    while ((error = send_once(control, bytes)) == GMESP_E_AGAIN && deadline != nullptr) {
-      error = wait_for(control, POLLIN | POLLOUT, *deadline);
-      if (error == GMESP_OK) error = take_in(control);
-      if (error != GMESP_OK) break;
-    }
+    error = deadline != nullptr ? send_by(control, bytes, *deadline)
+            : control.is_held   ? gather(control, bytes)
+                                : send_once(control, bytes);
     if (error != GMESP_OK && control.pending.find(wire_tag) != nullptr)
       control.pending.release(wire_tag);
   }
@@ -197,6 +234,23 @@ int fail(gmesp_control& control, int error, const char* format, ...) {
 
 int break_protocol(gmesp_control& control, const char* why) {
   return break_connection(control, GMESP_E_PROTOCOL, why);
+}
+
+bool next_in_packet(gmesp_control& control, uint8_t*& message, uint32_t& bytes) {
+  if (control.packet_at == control.packet_bytes) return false;
+  message = control.packet + control.packet_at;
+  bytes = static_cast<uint32_t>(link::first_message_bytes(message));
+  control.packet_at += bytes;
+  return true;
+}
+
+int send_gathered(gmesp_control& control) {
+  if (control.gathered_bytes == 0) return GMESP_OK;
+  const int error = send_packet(control, control.gathered, control.gathered_bytes);
+  if (error == GMESP_E_AGAIN) return error;
+  explicit_bzero(control.gathered, control.gathered_bytes);
+  control.gathered_bytes = control.gathered_messages = 0;
+  return error;
 }
 
 int call(gmesp_control& control, link::MessageWriter& message, int timeout_ms,

@@ -14,15 +14,15 @@
 namespace gmesp::client {
 namespace {
 
-/// One message into control.reply.
-int receive_reply(gmesp_control& control, const Deadline& deadline, uint32_t& bytes) {
+/// One packet into control.packet.
+int receive_packet(gmesp_control& control, const Deadline& deadline) {
   for (int resets = 0;;) {
-    const ssize_t got = recv(control.socket, control.reply, sizeof control.reply, MSG_TRUNC);
-    if (got > static_cast<ssize_t>(sizeof control.reply))
+    const ssize_t got = recv(control.socket, control.packet, sizeof control.packet, MSG_TRUNC);
+    if (got > static_cast<ssize_t>(sizeof control.packet))
       return fail(control, GMESP_E_PROTOCOL, "reply of %zd bytes, allowed are %zu", got,
-                  sizeof control.reply);
+                  sizeof control.packet);
     if (got > 0) {
-      bytes = static_cast<uint32_t>(got);
+      control.packet_bytes = static_cast<uint32_t>(got);
       return GMESP_OK;
     }
     if (got < 0 && errno == EINTR) continue;
@@ -40,9 +40,9 @@ int receive_reply(gmesp_control& control, const Deadline& deadline, uint32_t& by
 }
 
 /// A gmesp-control of another protocol version says so in the header, whatever stands behind it.
-int read_hello_reply(gmesp_control& control, uint32_t bytes) {
+int read_hello_reply(gmesp_control& control) {
   link::Header header{};
-  if (bytes >= sizeof header) memcpy(&header, control.reply, sizeof header);
+  if (control.packet_bytes >= sizeof header) memcpy(&header, control.packet, sizeof header);
   if (header.magic != link::kMagic)
     return fail(control, GMESP_E_PROTOCOL, "magic %#x, expected is %#x", header.magic,
                 link::kMagic);
@@ -50,9 +50,12 @@ int read_hello_reply(gmesp_control& control, uint32_t bytes) {
     return fail(control, GMESP_E_VERSION, "protocol version: gmesp-control has %u, client has %u",
                 header.version, link::kVersion);
   link::MessageReader reply;
+  uint8_t* message = nullptr;
+  uint32_t bytes = 0;
   char text[GMESP_DETAIL_BYTES];
-  if (!reply.open(control.reply, bytes) || reply.kind() != link::Kind::kReply || header.error < 0 ||
-      !read_text(reply, text))
+  if (!link::is_packet(control.packet, control.packet_bytes) ||
+      !next_in_packet(control, message, bytes) || !reply.open(message, bytes) ||
+      reply.kind() != link::Kind::kReply || header.error < 0 || !read_text(reply, text))
     return fail(control, GMESP_E_PROTOCOL, "reply to the hello is malformed");
   return header.error == GMESP_OK ? GMESP_OK : fail(control, header.error, "%s", text);
 }
@@ -62,9 +65,8 @@ int say_hello(gmesp_control& control, const Deadline& deadline) {
   hello.number(link::Tag::kWantsEvents, control.wants_events ? 1 : 0);
   // A refusal may have come before our hello went out: a failure here is not the last word.
   (void)send(control.socket, control.request, hello.finish(), MSG_NOSIGNAL);
-  uint32_t bytes = 0;
-  const int error = receive_reply(control, deadline, bytes);
-  return error == GMESP_OK ? read_hello_reply(control, bytes) : error;
+  const int error = receive_packet(control, deadline);
+  return error == GMESP_OK ? read_hello_reply(control) : error;
 }
 
 int check(const gmesp_control_options* options, gmesp_control** control) {

@@ -152,6 +152,12 @@ int gmesp_submit_deregistered(gmesp_control* control, const char* impi,
   return post(control, Kind::kDeregistered, &deregistration, tag);
 }
 
+void gmesp_control_hold(gmesp_control* control, int is_held) {
+  if (begin(control) != GMESP_OK || control->broken != GMESP_OK) return;
+  control->is_held = is_held != 0;
+  if (!control->is_held) send_gathered(*control);
+}
+
 int gmesp_poll_verdict(gmesp_control* control, gmesp_verdict* verdict) {
   int error = begin(control);
   if (error == GMESP_OK) error = check_room(verdict);

@@ -265,6 +265,10 @@ GMESP_API int gmesp_submit_set_identities(struct gmesp_control *control,
                                           const struct gmesp_identities *identities, uint64_t tag);
 GMESP_API int gmesp_submit_deregistered(struct gmesp_control *control, const char *impi,
                                         const char *registration_key, uint64_t tag);
+/* Nonzero: submitted requests are kept from here on, and go out many at a time; zero: they go at
+ * once, and now those that were kept. Sent together they cost both processes far less. A call that
+ * waits, and polling that finds nothing, send them in any case, so nothing is held for ever. */
+GMESP_API void gmesp_control_hold(struct gmesp_control *control, int is_held);
 /* GMESP_OK, GMESP_E_AGAIN if there is none yet, or what is wrong with the connection. */
 GMESP_API int gmesp_poll_verdict(struct gmesp_control *control, struct gmesp_verdict *verdict);
 

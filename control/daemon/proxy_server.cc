@@ -26,7 +26,7 @@ using link::Tag;
 constexpr uint64_t kListener = 0;
 constexpr uint64_t kWatched = uint64_t{1} << 32;
 /// A client that sends without end waits for its turn like the others.
-constexpr int kMessagesPerTurn = 64;
+constexpr unsigned kPacketsPerTurn = 64;
 
 }  // namespace
 
@@ -115,40 +115,52 @@ std::string ProxyServer::refusal(const shm::PeerCredentials& peer) const {
   return {};
 }
 
-/// Several messages a call: with many small requests the calls are what costs.
+/// Several packets a call: with many small requests the calls are what costs.
 void ProxyServer::receive(ClientId id, Client& client) {
   constexpr unsigned kPerCall = 16;
-  alignas(8) static std::array<std::array<uint8_t, link::kMessageBytesMax>, kPerCall> messages;
+  alignas(8) static std::array<std::array<uint8_t, link::kMessageBytesMax>, kPerCall> packets;
   std::array<iovec, kPerCall> places;
   std::array<mmsghdr, kPerCall> headers{};
   for (unsigned i = 0; i < kPerCall; ++i) {
-    places[i] = {messages[i].data(), messages[i].size()};
+    places[i] = {packets[i].data(), packets[i].size()};
     headers[i].msg_hdr.msg_iov = &places[i];
     headers[i].msg_hdr.msg_iovlen = 1;
   }
-  for (unsigned turn = 0; turn < kMessagesPerTurn / kPerCall; ++turn) {
+  for (unsigned turn = 0; turn < kPacketsPerTurn / kPerCall; ++turn) {
     const int count =
         recvmmsg(client.socket, headers.data(), kPerCall, MSG_DONTWAIT | MSG_TRUNC, nullptr);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (count <= 0) return drop(id, "hung up");
     for (unsigned i = 0; i < static_cast<unsigned>(count); ++i) {
-      const size_t bytes = headers[i].msg_len;
-      if (clients_.contains(id)) take_message(id, client, messages[i].data(), bytes);
-      explicit_bzero(messages[i].data(), std::min(bytes, messages[i].size()));  // keys pass here
+      const uint32_t bytes = headers[i].msg_len;
+      if (clients_.contains(id)) take_packet(id, client, packets[i].data(), bytes);
+      explicit_bzero(packets[i].data(), std::min<size_t>(bytes, packets[i].size()));  // keys pass
     }
     if (!clients_.contains(id) || count < static_cast<int>(kPerCall)) return;
   }
 }
 
-void ProxyServer::take_message(ClientId id, Client& client, const uint8_t* message, size_t bytes) {
+void ProxyServer::take_packet(ClientId id, Client& client, const uint8_t* packet, uint32_t bytes) {
   if (bytes == 0) return drop(id, "hung up");
-  MessageReader reader;
-  const bool is_message = bytes <= link::kMessageBytesMax && reader.open(message, bytes);
-  if (!is_message && !client.has_said_hello)
-    return refuse_version(id, message, std::min<size_t>(bytes, link::kMessageBytesMax));
-  if (!is_message) return drop(id, "sent what is no message");
-  if (!client.has_said_hello) return take_hello(id, client, reader);
-  handler_.on_request(id, reader);
+  const bool is_packet = link::is_packet(packet, bytes);
+  if (!is_packet && !client.has_said_hello)
+    return refuse_version(id, packet, std::min(bytes, link::kMessageBytesMax));
+  if (!is_packet) return drop(id, "sent what is no message");
+  const uint8_t* end = packet + bytes;
+  while (packet != end && clients_.contains(id)) {
+    const uint64_t message_bytes = link::first_message_bytes(packet);
+    MessageReader message;
+    message.open(packet, message_bytes);
+    take_message(id, client, message);
+    packet += message_bytes;
+  }
+}
+
+void ProxyServer::take_message(ClientId id, Client& client, MessageReader& message) {
+  if (client.has_said_hello)
+    handler_.on_request(id, message);
+  else
+    take_hello(id, client, message);
 }
 
 void ProxyServer::take_hello(ClientId id, Client& client, MessageReader& hello) {
@@ -200,9 +212,17 @@ void ProxyServer::send_event(const uint8_t* message, uint32_t message_bytes) {
 
 void ProxyServer::push(ClientId id, Client& client, const uint8_t* message,
                        uint32_t message_bytes) {
-  if (client.unread.size() >= options_.unread_max)
+  if (client.unread_messages >= options_.unread_max)
     return drop(id, "leaves " + std::to_string(options_.unread_max) + " messages unread");
-  client.unread.emplace_back(reinterpret_cast<const char*>(message), message_bytes);
+  ++client.unread_messages;
+  const auto* text = reinterpret_cast<const char*>(message);
+  const bool has_room =
+      !client.unread.empty() && client.unread.back().messages < link::kGatheredMax &&
+      client.unread.back().bytes.size() + message_bytes <= link::kGatheredBytesMax;
+  if (!has_room) client.unread.emplace_back();
+  Packet& packet = client.unread.back();
+  packet.bytes.append(text, message_bytes);
+  ++packet.messages;
   if (client.is_to_flush) return;
   client.is_to_flush = true;
   to_flush_.push_back(id);
@@ -223,7 +243,7 @@ void ProxyServer::flush(ClientId id, Client& client) {
     std::array<mmsghdr, kPerCall> headers{};
     const auto count = static_cast<unsigned>(std::min<size_t>(kPerCall, client.unread.size()));
     for (unsigned i = 0; i < count; ++i) {
-      places[i] = {client.unread[i].data(), client.unread[i].size()};
+      places[i] = {client.unread[i].bytes.data(), client.unread[i].bytes.size()};
       headers[i].msg_hdr.msg_iov = &places[i];
       headers[i].msg_hdr.msg_iovlen = 1;
     }
@@ -232,7 +252,10 @@ void ProxyServer::flush(ClientId id, Client& client) {
       if (errno == EAGAIN) return watch(id, client, true);
       return drop(id, strerror(errno));
     }
-    client.unread.erase(client.unread.begin(), client.unread.begin() + sent);
+    for (int i = 0; i < sent; ++i) {
+      client.unread_messages -= client.unread.front().messages;
+      client.unread.pop_front();
+    }
   }
   if (client.waits_for_room) watch(id, client, false);
 }

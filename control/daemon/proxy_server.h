@@ -1,4 +1,4 @@
-// The Unix socket that SIP proxies and gmespctl connect to: one message in, one message out.
+// The Unix socket that SIP proxies and gmespctl connect to: for each message in, one out.
 //
 // Access: by the socket's file mode and the peer's user (SO_PEERCRED). A client that does not read
 // its answers is dropped when its queue is full; it never makes others wait.
@@ -63,6 +63,10 @@ class ProxyServer {
   size_t connections() const { return clients_.size(); }
 
  private:
+  struct Packet {
+    std::string bytes;
+    uint32_t messages;
+  };
   struct Client {
     int socket;
     uint32_t process_id;
@@ -70,7 +74,8 @@ class ProxyServer {
     bool wants_events = false;
     bool is_to_flush = false;
     bool waits_for_room = false;
-    std::deque<std::string> unread;
+    std::deque<Packet> unread;
+    uint32_t unread_messages = 0;
   };
 
   void add_to_epoll(int descriptor, uint64_t data, uint32_t events);
@@ -78,7 +83,8 @@ class ProxyServer {
   void accept_clients();
   std::string refusal(const shm::PeerCredentials& peer) const;
   void receive(ClientId id, Client& client);
-  void take_message(ClientId id, Client& client, const uint8_t* message, size_t bytes);
+  void take_packet(ClientId id, Client& client, const uint8_t* packet, uint32_t bytes);
+  void take_message(ClientId id, Client& client, link::MessageReader& message);
   void take_hello(ClientId id, Client& client, link::MessageReader& hello);
   void refuse_version(ClientId id, const uint8_t* message, size_t message_bytes);
   void push(ClientId id, Client& client, const uint8_t* message, uint32_t message_bytes);

@@ -1,5 +1,6 @@
-// What libgmesp and gmesp-control say to each other: one SOCK_SEQPACKET message a request, one a
-// reply, one an event; a fixed header and fields of (tag, length, bytes).
+// What libgmesp and gmesp-control say to each other: one message a request, one a reply, one an
+// event; a fixed header and fields of (tag, length, bytes). A SOCK_SEQPACKET packet holds one
+// message or several, one behind another: what is sent together costs little more than one.
 //
 // Shape: integers in host byte order (one machine); a number is a field of 8 bytes, an address one
 // of 16, a text has no final zero. A field may stand more than once where its comment says so;
@@ -16,8 +17,10 @@
 namespace gmesp::link {
 
 inline constexpr uint32_t kMagic = 0x54434d47;  // "GMCT"
-inline constexpr uint16_t kVersion = 1;
+inline constexpr uint16_t kVersion = 2;
 inline constexpr uint32_t kMessageBytesMax = 32'768;
+/// Of a packet with more than one message; so a receiver knows how long it may take.
+inline constexpr uint32_t kGatheredBytesMax = 8192, kGatheredMax = 64;
 
 enum class Kind : uint16_t {
   kHello = 1,  ///< first message of a client; the reply carries kText: version of the daemon
@@ -235,5 +238,27 @@ class MessageReader {
   uint32_t left_ = 0;
   bool is_broken_ = false;
 };
+
+/// The length of the first message in what is left of a packet, as its header tells it.
+inline uint64_t first_message_bytes(const uint8_t* rest) {
+  uint32_t field_bytes;
+  memcpy(&field_bytes, rest + __builtin_offsetof(Header, bytes), sizeof field_bytes);
+  return sizeof(Header) + uint64_t{field_bytes};
+}
+
+/// Whether a packet holds whole messages of this version and nothing else, and not too many.
+inline bool is_packet(const uint8_t* packet, uint64_t packet_bytes) {
+  if (packet_bytes == 0 || packet_bytes > kMessageBytesMax) return false;
+  uint32_t messages = 0;
+  for (uint64_t left = packet_bytes; left != 0; ++messages) {
+    if (left < sizeof(Header) || messages == kGatheredMax) return false;
+    const uint8_t* rest = packet + (packet_bytes - left);
+    const uint64_t bytes = first_message_bytes(rest);
+    MessageReader message;
+    if (bytes > left || !message.open(rest, bytes)) return false;
+    left -= bytes;
+  }
+  return true;
+}
 
 }  // namespace gmesp::link

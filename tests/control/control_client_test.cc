@@ -87,7 +87,7 @@ void expect_request(uint16_t kind, const std::vector<FakeField>& fields,
   for (const FakeMessage& request : requests) {
     EXPECT_EQ(request.kind, kind);
     EXPECT_EQ(request.magic, 0x54434d47u);
-    EXPECT_EQ(request.version, 1);
+    EXPECT_EQ(request.version, 2);
     EXPECT_EQ(sorted(request.fields), sorted(fields));
   }
   EXPECT_NE(requests[0].tag, requests[1].tag);

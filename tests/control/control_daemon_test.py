@@ -20,7 +20,8 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from gmesp_client import Control, GmespError  # noqa: E402
 from verdict import run_functions  # noqa: E402
 
-if os.environ.pop("LD_PRELOAD", None):  # a sanitizer's, for this process only
+IS_SANITIZED = os.environ.pop("LD_PRELOAD", None) is not None  # a sanitizer's, for this process only
+if IS_SANITIZED:
     del os.environ["ASAN_OPTIONS"]
 
 GMESPD, GMESP_CONTROL, GMESPCTL, LIBGMESP = sys.argv[1:5]
@@ -354,6 +355,29 @@ def test_clients_that_die_in_mid_call_harm_nobody():
 
 
 # Shows: R-7.1-16
+def has_huge_heap(running):
+    """Whether the kernel may back gmesp-control's heap with huge pages."""
+    process = Path(f"/proc/{running.processes['control'].pid}")
+    assert (process / "comm").read_text(encoding="ascii") == "gmesp-control\n"
+    heap = re.search(r"\[heap\].*?VmFlags:([^\n]*)", (process / "smaps").read_text(encoding="ascii"), re.DOTALL)
+    return "hg" in heap[1].split()
+
+
+def test_the_heap_takes_huge_pages_unless_the_operator_says_otherwise():
+    if IS_SANITIZED:
+        return  # it has a heap of its own
+    with pair() as running:
+        running.up()
+        assert has_huge_heap(running)
+        running.kill("control")
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=0"
+        try:
+            running.start("control").wait_log("compared with gmespd", times=2)
+        finally:
+            del os.environ["GLIBC_TUNABLES"]
+        assert not has_huge_heap(running)
+
+
 def test_a_reload_changes_policy_and_a_wrong_one_nothing():
     with pair() as running:
         control, user = running.up().client(), User(1)

@@ -168,7 +168,7 @@ std::string verdict_with(std::vector<FakeField> fields, bool has_action = true) 
 // Shows: R-C-04
 TEST(ControlHostile, GarbageIsAProtocolErrorForGood) {
   const std::string good = verdict_with({});
-  FakeMessage other_version{.fields = {kForward}, .version = 2};
+  FakeMessage other_version{.fields = {kForward}, .version = 3};
   FakeMessage other_magic{.fields = {kForward}, .magic = 1};
   for (const std::string& bytes :
        {std::string("x"), good.substr(0, 23), good + "z", good.substr(0, good.size() - 1),

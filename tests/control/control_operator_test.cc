@@ -208,7 +208,7 @@ TEST(ControlOpen, RefusalsAndOtherVersionsAreNamed) {
   for (const std::string& bytes : {younger.encode(), younger.encode().substr(0, 24)}) {
     opened = open_with_answer(bytes);
     EXPECT_EQ(opened.error, GMESP_E_VERSION);
-    EXPECT_EQ(opened.detail, "protocol version: gmesp-control has 258, client has 1");
+    EXPECT_EQ(opened.detail, "protocol version: gmesp-control has 258, client has 2");
   }
 }
 

@@ -6,13 +6,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 namespace gmesp::test {
 namespace {
 
 constexpr uint16_t kText = 55;
+constexpr size_t kHeaderBytes = 24;
 constexpr int kPatienceMs = 20'000;
 
 template <class Number>
@@ -26,6 +29,23 @@ uint64_t number_at(const std::string& bytes, size_t at, size_t count) {
   for (size_t i = 0; i < count; ++i)
     value |= uint64_t{static_cast<uint8_t>(bytes.at(at + i))} << (8 * i);
   return value;
+}
+
+FakeMessage decode_one(const std::string& bytes) {
+  FakeMessage message;
+  message.magic = static_cast<uint32_t>(number_at(bytes, 0, 4));
+  message.version = static_cast<uint16_t>(number_at(bytes, 4, 2));
+  message.kind = static_cast<uint16_t>(number_at(bytes, 6, 2));
+  message.tag = number_at(bytes, 8, 8);
+  message.error = static_cast<int32_t>(number_at(bytes, 20, 4));
+  for (size_t at = kHeaderBytes; at < bytes.size();) {
+    const auto tag = static_cast<uint16_t>(number_at(bytes, at, 2));
+    const size_t length = number_at(bytes, at + 2, 2);
+    if (at + 4 + length > bytes.size()) throw std::runtime_error("field is cut short");
+    message.fields.push_back({tag, bytes.substr(at + 4, length)});
+    at += 4 + length;
+  }
+  return message;
 }
 
 }  // namespace
@@ -47,22 +67,15 @@ std::string FakeMessage::encode() const {
   return out + body;
 }
 
-FakeMessage FakeMessage::decode(const std::string& bytes) {
-  FakeMessage message;
-  message.magic = static_cast<uint32_t>(number_at(bytes, 0, 4));
-  message.version = static_cast<uint16_t>(number_at(bytes, 4, 2));
-  message.kind = static_cast<uint16_t>(number_at(bytes, 6, 2));
-  message.tag = number_at(bytes, 8, 8);
-  if (number_at(bytes, 16, 4) != bytes.size() - 24) throw std::runtime_error("length is wrong");
-  message.error = static_cast<int32_t>(number_at(bytes, 20, 4));
-  for (size_t at = 24; at < bytes.size();) {
-    const auto tag = static_cast<uint16_t>(number_at(bytes, at, 2));
-    const size_t length = number_at(bytes, at + 2, 2);
-    if (at + 4 + length > bytes.size()) throw std::runtime_error("field is cut short");
-    message.fields.push_back({tag, bytes.substr(at + 4, length)});
-    at += 4 + length;
+std::vector<FakeMessage> FakeMessage::decode(const std::string& packet) {
+  std::vector<FakeMessage> messages;
+  for (size_t at = 0; at < packet.size();) {
+    const size_t end = at + kHeaderBytes + number_at(packet, at + 16, 4);
+    if (end > packet.size()) throw std::runtime_error("message is cut short");
+    messages.push_back(decode_one(packet.substr(at, end - at)));
+    at = end;
   }
-  return message;
+  return messages;
 }
 
 std::vector<std::string> FakeMessage::all(uint16_t wanted) const {
@@ -92,14 +105,21 @@ FakeField text(uint16_t tag, const std::string& value) {
 }
 
 std::optional<FakeMessage> FakePeer::receive() {
-  static thread_local char buffer[65536];
-  pollfd readable{socket_, POLLIN, 0};
-  if (poll(&readable, 1, kPatienceMs) <= 0) return std::nullopt;
-  const ssize_t bytes = recv(socket_, buffer, sizeof buffer, 0);
-  if (bytes <= 0) return std::nullopt;
-  FakeMessage message = FakeMessage::decode({buffer, static_cast<size_t>(bytes)});
+  if (received_.empty()) std::ranges::copy(receive_packet(), std::back_inserter(received_));
+  if (received_.empty()) return std::nullopt;
+  FakeMessage message = std::move(received_.front());
+  received_.pop_front();
   last_tag_ = message.tag;
   return message;
+}
+
+std::vector<FakeMessage> FakePeer::receive_packet() {
+  static thread_local char buffer[65536];
+  pollfd readable{socket_, POLLIN, 0};
+  if (poll(&readable, 1, kPatienceMs) <= 0) return {};
+  const ssize_t bytes = recv(socket_, buffer, sizeof buffer, 0);
+  if (bytes <= 0) return {};
+  return FakeMessage::decode({buffer, static_cast<size_t>(bytes)});
 }
 
 void FakePeer::send(const std::string& bytes) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -25,11 +26,12 @@ struct FakeMessage {
   uint64_t tag = 0;
   int32_t error = 0;
   std::vector<FakeField> fields = {};
-  uint16_t version = 1;
+  uint16_t version = 2;
   uint32_t magic = 0x54434d47;
 
   std::string encode() const;
-  static FakeMessage decode(const std::string& bytes);
+  /// Those of one packet.
+  static std::vector<FakeMessage> decode(const std::string& packet);
   /// The values of a tag, in order.
   std::vector<std::string> all(uint16_t tag) const;
   /// The only value of a tag; "(none)" or "(many)".
@@ -46,6 +48,8 @@ class FakePeer {
   explicit FakePeer(int socket) : socket_(socket) {}
   /// The next request; empty at hang-up.
   std::optional<FakeMessage> receive();
+  /// The requests of the next packet, if those of the last one have been received.
+  std::vector<FakeMessage> receive_packet();
   void send(const std::string& bytes);
   void send(const FakeMessage& message) { send(message.encode()); }
   /// To the last request received.
@@ -54,6 +58,7 @@ class FakePeer {
 
  private:
   int socket_;
+  std::deque<FakeMessage> received_;
   uint64_t last_tag_ = 0;
 };
 

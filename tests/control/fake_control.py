@@ -1,13 +1,13 @@
 """A gmesp-control to be asked: answers every request with what a test wants said.
 
 Speaks the format of control/link/message.h with nothing of its code: a header of 24 bytes, then fields of tag, length
-and bytes, one SOCK_SEQPACKET message each.
+and bytes; it reads one message a packet.
 """
 import socket
 import struct
 import threading
 
-MAGIC, VERSION = 0x54434D47, 1
+MAGIC, VERSION = 0x54434D47, 2
 REPLY, HELLO = 128, 1
 HEADER, FIELD = struct.Struct("=IHHQIi"), struct.Struct("=HH")
 OK, NOT_FOUND, END, BAD_ARGUMENT, REFUSED = 0, 20, 25, 28, 101
@@ -51,6 +51,16 @@ def decode(message):
         fields[name] = data.decode() if name in TEXTS else struct.unpack("=Q", data)[0]
         at += FIELD.size + length
     return kind, tag, fields
+
+
+def decode_packet(packet):
+    """Of each of its messages, the same."""
+    messages = []
+    while packet:
+        size = HEADER.size + HEADER.unpack_from(packet)[4]
+        messages.append(decode(packet[:size]))
+        packet = packet[size:]
+    return messages
 
 
 class FakeControl:

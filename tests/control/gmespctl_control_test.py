@@ -233,7 +233,7 @@ class Commands(unittest.TestCase):
         self.fake.close()
         os.unlink(self.path)
         self.serve(registrations, version=9)
-        self.assertIn("gmesp-control has 9, client has 1", self.error("registrations", status=NO_CONNECTION))
+        self.assertIn("gmesp-control has 9, client has 2", self.error("registrations", status=NO_CONNECTION))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,19 @@ void read_replies(const MessageReader& message) {
   GMESP_INVARIANT(ends(text));
 }
 
+/// What passes for a packet is whole messages from end to end.
+void walk_packet(const uint8_t* data, size_t bytes) {
+  if (!link::is_packet(data, bytes)) return;
+  size_t at = 0;
+  for (uint32_t messages = 0; at != bytes; ++messages) {
+    GMESP_INVARIANT(messages < link::kGatheredMax && at < bytes);
+    const uint64_t message_bytes = link::first_message_bytes(data + at);
+    MessageReader message;
+    GMESP_INVARIANT(message.open(data + at, message_bytes));
+    at += message_bytes;
+  }
+}
+
 /// Without this the fuzzer would have to find the magic and the length of every message.
 void mend_header(std::vector<uint8_t>& message) {
   link::Header header;
@@ -98,11 +111,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
   if (bytes > gmesp::link::kMessageBytesMax) return 0;
   MessageReader message;
   if (message.open(data, bytes)) read_fields(data, bytes, message);
+  walk_packet(data, bytes);
   if (bytes < sizeof(gmesp::link::Header)) return 0;
   std::vector<uint8_t> mended(data, data + bytes);
   mend_header(mended);
   GMESP_INVARIANT(message.open(mended.data(), mended.size()));
   read_fields(mended.data(), mended.size(), message);
   read_replies(message);
+  mended.insert(mended.end(), data, data + bytes);
+  walk_packet(mended.data(), mended.size());
   return 0;
 }
