@@ -203,7 +203,9 @@ class Load {
     while ((error = gmesp_poll_verdict(control_, verdict)) == GMESP_OK) take(*verdict);
     if (error != GMESP_E_AGAIN) die(gmesp_strerror(error));
     pollfd readable{gmesp_control_fd(control_), POLLIN, 0};
-    poll(&readable, 1, 1);
+    // A timer that is due before the kernel's next tick doubles what a wait costs, so there is one
+    // only when nothing else will come.
+    poll(&readable, 1, started_ == done_ ? 1 : kTickMs);
   }
 
   void take(const gmesp_verdict& verdict) {
@@ -233,6 +235,7 @@ class Load {
   }
 
   static constexpr uint32_t kWaitSlots = 65'536;
+  static constexpr int kTickMs = 10;
   gmesp_control* control_ = nullptr;
   const std::map<std::string, pid_t> watched_;
   RegistrationPhase* phase_ = nullptr;  ///< the one that runs

@@ -10,6 +10,7 @@ namespace gmesp::bench {
 namespace {
 
 constexpr uint32_t kFirstSpi = 0x10000;
+constexpr uint32_t kSpisPerSubscriber = 4;
 constexpr uint32_t kFirstIpv4 = 0x0a010000;  // 10.1.0.0
 constexpr uint32_t kLocalIpv4 = 0xc0000201;  // 192.0.2.1
 constexpr uint16_t kUeClientPort = 40'000;
@@ -23,6 +24,16 @@ uint64_t mixed(uint64_t value) {
   value = (value ^ value >> 27) * 0x94d049bb133111eb;
   return value ^ value >> 31;
 }
+
+/// SPIs are scattered, as those that UEs choose are: tables of others hold fewer of a pattern.
+/// Odd, so that each subscriber has SPIs of its own.
+constexpr uint32_t kScatter = 0x5bd1e995;
+constexpr uint32_t inverse_of(uint32_t odd) {
+  uint32_t inverse = odd;  // right in 3 bits, then in twice as many each time
+  for (int i = 0; i < 4; ++i) inverse *= 2 - odd * inverse;
+  return inverse;
+}
+static_assert(kScatter * inverse_of(kScatter) == 1);
 
 void fill_key(uint32_t number, uint32_t which, std::span<uint8_t> key) {
   for (size_t at = 0; at < key.size(); at += 8) {
@@ -68,7 +79,7 @@ gmesp_sa_set set_of(const SubscriberOptions& options, uint32_t number) {
   set.port_us = kUeServerPort;
   set.port_pc = kClientPort;
   set.port_ps = kServerPort;
-  set.spi_ps = kFirstSpi + 4 * number;
+  set.spi_ps = kFirstSpi + kSpisPerSubscriber * (number * kScatter % kSubscribersMax);
   set.spi_pc = set.spi_ps + 1;
   set.spi_uc = set.spi_ps + 2;
   set.spi_us = set.spi_ps + 3;
@@ -99,7 +110,9 @@ crypto::SaKeys keys_of(const gmesp_sa_set& set) {
 }
 
 uint32_t number_of_spi(uint32_t spi) {
-  return std::min(spi < kFirstSpi ? kSubscribersMax : (spi - kFirstSpi) / 4, kSubscribersMax);
+  const uint32_t place = (spi - kFirstSpi) / kSpisPerSubscriber;
+  if (spi < kFirstSpi || place >= kSubscribersMax) return kSubscribersMax;
+  return place * inverse_of(kScatter) % kSubscribersMax;
 }
 
 }  // namespace gmesp::bench

@@ -3,7 +3,8 @@
 //
 // Order: commands reach gmespd in the order in which they were given. Somebody waits for an
 // installation, so it goes out at once and takes the rest with it; removals and new lifetimes alone
-// may wait for kLazyMs: waking gmespd costs more than the command.
+// may wait for kLazyMs: waking gmespd costs more than the command, and so does waiting with a timer
+// that is due before the kernel's next tick.
 // Threading: the event loop only. Errors: to the Listener; nothing throws.
 // Keys: pass through, wiped when libgmesp has taken them.
 #pragma once
@@ -73,7 +74,7 @@ class DataPlane {
 
  private:
   static constexpr uint64_t kNever = UINT64_MAX, kAtOnce = 0;
-  static constexpr uint64_t kLazyMs = 5;
+  static constexpr uint64_t kLazyMs = 10;
 
   enum class Kind : uint8_t { kInstall, kRemove, kNotAfter, kWalk };
   struct Command {
