@@ -136,6 +136,7 @@ ControlPlaneOptions options_of(const Config& config) {
   options.server.unread_max = config.control.unread_max;
   options.state_path = config.state.path;
   options.state_bytes_max = uint64_t{config.state.megabytes_max} << 20;
+  options.registrations_expected = config.registration.expected;
   options.removes_live_on_withdrawal = config.security.withdrawal_removes_live;
   return options;
 }

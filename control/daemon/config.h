@@ -72,6 +72,7 @@ struct Config {
     bool reject_clear = false;
     uint32_t procedures_max = 65'536;
     uint32_t procedures_per_user_max = 4;
+    uint32_t expected = 10'000;
   } registration;
 
   struct Log {

@@ -120,6 +120,9 @@ void visit_life_cycle(Visitor& v, Config& config) {
     v.key("procedures_max", registration.procedures_max, WholeNumber{64, 16'777'216},
           "Registrations under way; then the oldest without a challenge gives way.");
     v.key("procedures_per_user_max", registration.procedures_per_user_max, WholeNumber{1, 64}, "");
+    v.key("expected", registration.expected, WholeNumber{0, 16'777'216},
+          "Memory for so many, 1.3 kilobytes each, and room in the state file are taken at the\n"
+          "start, so that none of them waits for it. More are served all the same.");
   });
 }
 

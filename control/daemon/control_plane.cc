@@ -7,6 +7,7 @@
 #include <random>
 
 #include "control/client/gmesp_control.h"
+#include "control/daemon/heap.h"
 #include "control/daemon/saved_registration.h"
 
 namespace gmesp::control {
@@ -37,6 +38,10 @@ ControlPlane::ControlPlane(const ControlPlaneOptions& options)
       sa_manager_(options.policy, *this, first_number(), random_seed()),
       data_plane_(options.data_plane, *this),
       server_(options.server, *this) {
+  constexpr uint64_t kRegistrationBytes = 1280;  // as bench/registrations tells them
+  take_ahead(options.registrations_expected * kRegistrationBytes);
+  sa_manager_.expect(options.registrations_expected);
+  state_file_.expect(options.registrations_expected);
   restore_registrations();
 }
 

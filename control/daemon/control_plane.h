@@ -25,6 +25,7 @@ struct ControlPlaneOptions {
   ProxyServerOptions server;
   std::string state_path;
   uint64_t state_bytes_max = uint64_t{2} << 30;
+  uint32_t registrations_expected = 0;  ///< whose memory is taken at the start
   bool removes_live_on_withdrawal = false;
 };
 

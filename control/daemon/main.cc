@@ -3,23 +3,20 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <string>
-#include <system_error>
 
 #include "control/client/gmesp.h"
 #include "control/daemon/config.h"
 #include "control/daemon/control_plane.h"
+#include "control/daemon/heap.h"
 #include "control/daemon/version.h"
 
 namespace gmesp::control {
@@ -111,21 +108,6 @@ int run(const Options& options, const Config& config) {
   spdlog::info("stopping; live SAs stay in gmespd");
   close(signals);
   return EXIT_SUCCESS;
-}
-
-/// A million registrations are touched at random, and with pages of 4 KiB nearly every touch misses
-/// the TLB. glibc's heap takes huge pages only if its environment said so before it started: so the
-/// program starts itself again, unless the operator has said something about it.
-void take_huge_pages(char** argv) {
-  const char* tunables = std::getenv("GLIBC_TUNABLES");
-  std::string wanted = tunables == nullptr ? "" : tunables;
-  if (wanted.find("glibc.malloc.hugetlb") != std::string::npos) return;
-  wanted += std::string(wanted.empty() ? "" : ":") + "glibc.malloc.hugetlb=1";
-  std::error_code error;
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe", error);
-  setenv("GLIBC_TUNABLES", wanted.c_str(), true);
-  execv(program.c_str(), argv);
-  spdlog::warn("heap with pages of 4 KiB: {}: {}", program, strerror(errno));
 }
 
 int start(const Options& options, char** argv) {

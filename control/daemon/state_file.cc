@@ -139,6 +139,11 @@ bool StateFile::grow() {
   return true;
 }
 
+void StateFile::expect(uint64_t records) {
+  if (path_.empty()) return;
+  while (slot_count() <= records && grow()) continue;
+}
+
 bool StateFile::belongs(uint32_t at, const Slot& first, uint32_t part) const {
   if (at == 0 || at >= slot_count()) return false;
   const Slot& other = slot(at);

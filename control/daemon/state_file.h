@@ -37,6 +37,8 @@ class StateFile {
   /// Why nothing was read, or empty.
   const std::string& begun_anew() const { return begun_anew_; }
 
+  /// Takes the space of so many records of a slot each now, as far as the file may grow.
+  void expect(uint64_t records);
   /// Writes a record; `record` 0 makes a new one, else it takes the old one's place. `record` is
   /// its new name.
   bool put(uint32_t& record, std::string_view bytes);

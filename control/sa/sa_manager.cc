@@ -27,6 +27,14 @@ SaManager::SaManager(const Policy& policy, Sink& sink, SetNumber first_number, u
 
 SaManager::~SaManager() = default;
 
+void SaManager::expect(size_t registrations) {
+  const size_t sets = registrations + registrations / 8;  // old ones beside new ones
+  contexts_.reserve(registrations);
+  sets_.reserve(sets);
+  table_.expect(sets);
+  spis_.expect(2 * sets);
+}
+
 // --- contexts -----------------------------------------------------------------------------------
 
 TransactionHash SaManager::hash_of(std::string_view transaction) const {

@@ -96,6 +96,9 @@ class SaManager {
   SaManager(const Policy& policy, Sink& sink, SetNumber first_number, uint64_t seed);
   ~SaManager();
 
+  /// So many registrations come without a pause for tables that grow.
+  void expect(size_t registrations);
+
   // --- from the SIP side ---
   Verdict on_register(const RegisterRequest& request, uint64_t now_ms);
   /// kWait: the verdict comes by Sink::answer(`request`, …), and says where SM6 goes.

@@ -25,6 +25,9 @@ class SaTable {
   /// A freed port_pc is not given to the same (UE address, port_us) again before it rested.
   explicit SaTable(uint64_t rest_ms) : rest_ms_(rest_ms) { entries_.max_load_factor(kLoadMax); }
 
+  /// So many sets come without a pause for the table that grows.
+  void expect(size_t sets) { entries_.reserve(kEntriesPerSet * sets); }
+
   struct Found {
     SaSet* set = nullptr;
     InboundSa sa = InboundSa::kUcToPs;
@@ -68,6 +71,7 @@ class SaTable {
   /// Most questions are about ports that nobody has: with a million users each entry that stands in
   /// the way of the answer is a line from memory.
   static constexpr float kLoadMax = 0.5F;
+  static constexpr size_t kEntriesPerSet = 2;
 
   void erase(const UePort& ue, uint16_t local_port);
   bool is_taken(const UePort& ue, uint16_t local_port) const;

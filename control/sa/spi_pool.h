@@ -15,6 +15,9 @@ class SpiPool {
   /// `seed` decides where in the range it begins: a new process should not repeat the last one's.
   SpiPool(uint32_t spi_min, uint32_t spi_max, uint64_t rest_ms, uint64_t seed);
 
+  /// So many will be taken, without a pause for a table that grows.
+  void expect(size_t spis) { taken_.reserve(spis); }
+
   /// Takes two SPIs that are neither in use nor resting nor among `forbidden` (7.1: those of the
   /// UE).
   bool allocate(std::span<const uint32_t> forbidden, uint64_t now_ms, uint32_t& first,

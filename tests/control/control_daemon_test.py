@@ -384,6 +384,18 @@ def test_the_heap_takes_huge_pages_unless_the_operator_says_otherwise():
         assert not has_huge_heap(running)
 
 
+def test_memory_for_the_expected_registrations_is_taken_at_the_start():
+    if IS_SANITIZED:
+        return  # it takes more at any time
+    anonymous = {}
+    for expected in (0, 100_000):
+        with pair(more=f"[registration]\nexpected = {expected}") as running:
+            running.up()
+            status = Path(f"/proc/{running.processes['control'].pid}/status").read_text(encoding="ascii")
+            anonymous[expected] = int(status.split("RssAnon:")[1].split()[0]) * 1024
+    assert 100_000 * 1200 < anonymous[100_000] - anonymous[0] < 100_000 * 1536, anonymous
+
+
 def test_a_reload_changes_policy_and_a_wrong_one_nothing():
     with pair() as running:
         control, user = running.up().client(), User(1)

@@ -107,6 +107,22 @@ TEST_F(StateFileTest, AgreesWithAMapUnderRandomChanges) {
 
 /// A process that dies while it writes leaves some slots of the new version.
 // Shows: R-C-03
+TEST_F(StateFileTest, SpaceForWhatIsExpectedIsTakenAtOnceAndNoMoreThanAllowed) {
+  StateFile file(path_, kBytesMax);
+  file.expect(20'000);
+  const uint64_t bytes = file.bytes();
+  for (int i = 0; i < 20'000; ++i) {
+    uint32_t record = 0;
+    ASSERT_TRUE(file.put(record, "a registration"));
+  }
+  EXPECT_EQ(file.bytes(), bytes);
+  file.expect(10'000'000);
+  EXPECT_LE(file.bytes(), kBytesMax);
+  EXPECT_GT(file.bytes(), kBytesMax * 3 / 4);
+  StateFile nowhere("", kBytesMax);
+  nowhere.expect(20'000);
+}
+
 TEST_F(StateFileTest, ADamagedRecordIsLeftOutAndTheOthersStay) {
   {
     StateFile file(path_, kBytesMax);
