@@ -114,9 +114,10 @@ void control_loop(Controller& controller, shm::Server& server, const StopSignal&
   constexpr int kGraceMs = 1;
   bool is_over = false;
   server.watch(stop.descriptor(), [&] { is_over = true; });
-  for (bool waiting = false; !is_over;) {
-    server.poll(waiting ? kGraceMs : kQuietMs);
-    waiting = controller.tick(boottime_ms());
+  bool waits_for_grace = false;
+  while (!is_over) {
+    server.poll(waits_for_grace ? kGraceMs : kQuietMs);
+    waits_for_grace = controller.tick(boottime_ms());
   }
 }
 
