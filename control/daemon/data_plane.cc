@@ -240,6 +240,7 @@ void DataPlane::take_install(sa::SetNumber number, const gmesp_completion& compl
   }
   if (completion.error == GMESP_OK && is_cancelled) {
     queue_.push_front({Kind::kRemove, number, completion.set_id, 0, {}});
+    send_by_ms_ = kAtOnce;
     return;
   }
   if (completion.error == GMESP_OK) return listener_.on_installed(number, completion.set_id);

@@ -26,7 +26,7 @@ using link::Tag;
 constexpr uint64_t kListener = 0;
 constexpr uint64_t kWatched = uint64_t{1} << 32;
 /// A client that sends without end waits for its turn like the others.
-constexpr unsigned kPacketsPerTurn = 64;
+constexpr uint32_t kMessagesPerTurn = 64;
 
 }  // namespace
 
@@ -126,41 +126,39 @@ void ProxyServer::receive(ClientId id, Client& client) {
     headers[i].msg_hdr.msg_iov = &places[i];
     headers[i].msg_hdr.msg_iovlen = 1;
   }
-  for (unsigned turn = 0; turn < kPacketsPerTurn / kPerCall; ++turn) {
+  for (uint32_t messages = 0; messages < kMessagesPerTurn;) {
     const int count =
         recvmmsg(client.socket, headers.data(), kPerCall, MSG_DONTWAIT | MSG_TRUNC, nullptr);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (count <= 0) return drop(id, "hung up");
     for (unsigned i = 0; i < static_cast<unsigned>(count); ++i) {
       const uint32_t bytes = headers[i].msg_len;
-      if (clients_.contains(id)) take_packet(id, client, packets[i].data(), bytes);
+      if (clients_.contains(id)) messages += take_packet(id, client, packets[i].data(), bytes);
       explicit_bzero(packets[i].data(), std::min<size_t>(bytes, packets[i].size()));  // keys pass
     }
     if (!clients_.contains(id) || count < static_cast<int>(kPerCall)) return;
   }
 }
 
-void ProxyServer::take_packet(ClientId id, Client& client, const uint8_t* packet, uint32_t bytes) {
-  if (bytes == 0) return drop(id, "hung up");
+uint32_t ProxyServer::take_packet(ClientId id, Client& client, const uint8_t* packet,
+                                  uint32_t bytes) {
+  if (bytes == 0) return drop(id, "hung up"), 0;
   const bool is_packet = link::is_packet(packet, bytes);
   if (!is_packet && !client.has_said_hello)
-    return refuse_version(id, packet, std::min(bytes, link::kMessageBytesMax));
-  if (!is_packet) return drop(id, "sent what is no message");
-  const uint8_t* end = packet + bytes;
-  while (packet != end && clients_.contains(id)) {
+    return refuse_version(id, packet, std::min(bytes, link::kMessageBytesMax)), 0;
+  if (!is_packet) return drop(id, "sent what is no message"), 0;
+  uint32_t messages = 0;
+  for (const uint8_t* end = packet + bytes; packet != end && clients_.contains(id); ++messages) {
     const uint64_t message_bytes = link::first_message_bytes(packet);
     MessageReader message;
     message.open(packet, message_bytes);
-    take_message(id, client, message);
+    if (client.has_said_hello)
+      handler_.on_request(id, message);
+    else
+      take_hello(id, client, message);
     packet += message_bytes;
   }
-}
-
-void ProxyServer::take_message(ClientId id, Client& client, MessageReader& message) {
-  if (client.has_said_hello)
-    handler_.on_request(id, message);
-  else
-    take_hello(id, client, message);
+  return messages;
 }
 
 void ProxyServer::take_hello(ClientId id, Client& client, MessageReader& hello) {

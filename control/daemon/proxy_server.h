@@ -83,8 +83,8 @@ class ProxyServer {
   void accept_clients();
   std::string refusal(const shm::PeerCredentials& peer) const;
   void receive(ClientId id, Client& client);
-  void take_packet(ClientId id, Client& client, const uint8_t* packet, uint32_t bytes);
-  void take_message(ClientId id, Client& client, link::MessageReader& message);
+  /// How many messages were in it.
+  uint32_t take_packet(ClientId id, Client& client, const uint8_t* packet, uint32_t bytes);
   void take_hello(ClientId id, Client& client, link::MessageReader& hello);
   void refuse_version(ClientId id, const uint8_t* message, size_t message_bytes);
   void push(ClientId id, Client& client, const uint8_t* message, uint32_t message_bytes);

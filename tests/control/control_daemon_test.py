@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -329,6 +330,23 @@ def test_a_silent_gmespd_gives_an_error_in_bounded_time():
         assert running.settles_at([user.spi_pc()]), "what came through late was removed"
 
 
+def test_a_user_evicted_while_its_set_is_installed_leaves_none():
+    with pair() as running:
+        control, user = running.up().client(), User(1)
+        user.sm1(control)
+        running.signal("gmespd", signal.SIGSTOP)
+        challenge = threading.Thread(target=user.sm4, args=(control,))
+        challenge.start()
+        time.sleep(0.1)
+        evict = [GMESPCTL, "--control-socket", str(running.folder / "control.sock"), "evict", user.impi]
+        evicted = subprocess.run(evict, capture_output=True, text=True, timeout=60, check=False)
+        running.signal("gmespd", signal.SIGCONT)
+        challenge.join()
+        assert evicted.returncode == 0, evicted
+        assert running.settles_at([]), running.live()
+        assert "gone" not in running.log_text(), "it came through in time and was removed then"
+
+
 # Shows: R-C-04
 def test_a_silent_gmesp_control_gives_an_error_in_bounded_time():
     with pair() as running:
@@ -361,41 +379,6 @@ def test_clients_that_die_in_mid_call_harm_nobody():
 
 
 # Shows: R-7.1-16
-def has_huge_heap(running):
-    """Whether the kernel may back gmesp-control's heap with huge pages."""
-    process = Path(f"/proc/{running.processes['control'].pid}")
-    assert (process / "comm").read_text(encoding="ascii") == "gmesp-control\n"
-    heap = re.search(r"\[heap\].*?VmFlags:([^\n]*)", (process / "smaps").read_text(encoding="ascii"), re.DOTALL)
-    return "hg" in heap[1].split()
-
-
-def test_the_heap_takes_huge_pages_unless_the_operator_says_otherwise():
-    if IS_SANITIZED:
-        return  # it has a heap of its own
-    with pair() as running:
-        running.up()
-        assert has_huge_heap(running)
-        running.kill("control")
-        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=0"
-        try:
-            running.start("control").wait_log("compared with gmespd", times=2)
-        finally:
-            del os.environ["GLIBC_TUNABLES"]
-        assert not has_huge_heap(running)
-
-
-def test_memory_for_the_expected_registrations_is_taken_at_the_start():
-    if IS_SANITIZED:
-        return  # it takes more at any time
-    anonymous = {}
-    for expected in (0, 100_000):
-        with pair(more=f"[registration]\nexpected = {expected}") as running:
-            running.up()
-            status = Path(f"/proc/{running.processes['control'].pid}/status").read_text(encoding="ascii")
-            anonymous[expected] = int(status.split("RssAnon:")[1].split()[0]) * 1024
-    assert 100_000 * 1200 < anonymous[100_000] - anonymous[0] < 100_000 * 1536, anonymous
-
-
 def test_a_reload_changes_policy_and_a_wrong_one_nothing():
     with pair() as running:
         control, user = running.up().client(), User(1)

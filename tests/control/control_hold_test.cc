@@ -2,6 +2,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "control_client.h"
 #include "fake_control.h"
@@ -51,90 +52,80 @@ uint64_t next_tag(const Control& control) {
   return verdict.tag;
 }
 
+class ControlHold : public testing::Test {
+ protected:
+  ControlHold() { gmesp_control_hold(control.get(), 1); }
+  void submit(const std::vector<uint64_t>& tags) {
+    for (const uint64_t tag : tags) ASSERT_EQ(submit_route(control.get(), "a", tag), GMESP_OK);
+  }
+  void expect_verdicts(const std::vector<uint64_t>& tags) {
+    for (const uint64_t tag : tags) EXPECT_EQ(next_tag(control), tag);
+  }
+  /// What has come to gmesp-control when the connection is over.
+  const PacketRecorder& recorded() {
+    control.reset();
+    fake.reset();
+    return recorder;
+  }
+
+  PacketRecorder recorder;
+  std::unique_ptr<FakeControl> fake = std::make_unique<FakeControl>(recorder.script());
+  Control control = open_control(fake->path());
+};
+
 // Shows: R-C-04
-TEST(ControlHold, HeldRequestsGoOutTogether) {
-  PacketRecorder recorder;
-  {
-    FakeControl fake(recorder.script());
-    const Control control = open_control(fake.path());
-    gmesp_control_hold(control.get(), 1);
-    for (const uint64_t tag : {1u, 2u, 3u})
-      ASSERT_EQ(submit_route(control.get(), "a", tag), GMESP_OK);
-    gmesp_control_hold(control.get(), 0);
-    ASSERT_EQ(submit_route(control.get(), "a", 4), GMESP_OK);
-    for (const uint64_t tag : {1u, 2u, 3u, 4u}) EXPECT_EQ(next_tag(control), tag);
-  }
-  EXPECT_EQ(recorder.sizes, (std::vector<size_t>{3, 1}));
+TEST_F(ControlHold, HeldRequestsGoOutTogether) {
+  submit({1, 2, 3});
+  gmesp_control_hold(control.get(), 0);
+  submit({4});
+  expect_verdicts({1, 2, 3, 4});
+  EXPECT_EQ(recorded().sizes, (std::vector<size_t>{3, 1}));
 }
 
-TEST(ControlHold, PollingThatFindsNothingSendsThem) {
-  PacketRecorder recorder;
-  {
-    FakeControl fake(recorder.script());
-    const Control control = open_control(fake.path());
-    gmesp_control_hold(control.get(), 1);
-    for (const uint64_t tag : {1u, 2u}) ASSERT_EQ(submit_route(control.get(), "a", tag), GMESP_OK);
-    for (const uint64_t tag : {1u, 2u}) EXPECT_EQ(next_tag(control), tag);
-  }
-  EXPECT_EQ(recorder.sizes, (std::vector<size_t>{2}));
+TEST_F(ControlHold, PollingThatFindsNothingSendsThem) {
+  submit({1, 2});
+  expect_verdicts({1, 2});
+  EXPECT_EQ(recorded().sizes, (std::vector<size_t>{2}));
 }
 
-TEST(ControlHold, ACallThatWaitsGoesOutBehindThem) {
-  PacketRecorder recorder;
-  {
-    FakeControl fake(recorder.script());
-    const Control control = open_control(fake.path());
-    gmesp_control_hold(control.get(), 1);
-    for (const uint64_t tag : {1u, 2u}) ASSERT_EQ(submit_route(control.get(), "a", tag), GMESP_OK);
-    gmesp_verdict verdict = make_verdict();
-    ASSERT_EQ(route(control.get(), "b", verdict), GMESP_OK) << detail_of(control);
-    for (const uint64_t tag : {1u, 2u}) EXPECT_EQ(next_tag(control), tag);
-  }
-  EXPECT_EQ(recorder.sizes, (std::vector<size_t>{2, 1}));
+TEST_F(ControlHold, ACallThatWaitsGoesOutBehindThem) {
+  submit({1, 2});
+  gmesp_verdict verdict = make_verdict();
+  ASSERT_EQ(route(control.get(), "b", verdict), GMESP_OK) << detail_of(control);
+  expect_verdicts({1, 2});
+  EXPECT_EQ(recorded().sizes, (std::vector<size_t>{2, 1}));
 }
 
-TEST(ControlHold, NoPacketIsLargerThanAgreed) {
-  PacketRecorder recorder;
+TEST_F(ControlHold, NoPacketIsLargerThanAgreed) {
   const std::string large(200, 'x');
-  {
-    FakeControl fake(recorder.script());
-    const Control control = open_control(fake.path());
-    gmesp_control_hold(control.get(), 1);
-    for (uint64_t tag = 0; tag < 256; ++tag)
-      ASSERT_EQ(submit_route(control.get(), tag < 128 ? "a" : large.c_str(), tag), GMESP_OK);
-    for (uint64_t tag = 0; tag < 256; ++tag) ASSERT_EQ(next_tag(control), tag);
-  }
+  for (uint64_t tag = 0; tag < 256; ++tag)
+    ASSERT_EQ(submit_route(control.get(), tag < 128 ? "a" : large.c_str(), tag), GMESP_OK);
+  for (uint64_t tag = 0; tag < 256; ++tag) ASSERT_EQ(next_tag(control), tag);
   size_t requests = 0;
-  for (const size_t size : recorder.sizes) requests += size;
+  for (const size_t size : recorded().sizes) requests += size;
   EXPECT_EQ(requests, 256u);
   EXPECT_EQ(*std::ranges::max_element(recorder.sizes), kGatheredMax);
   EXPECT_LE(*std::ranges::max_element(recorder.bytes), kGatheredBytesMax);
   EXPECT_GT(*std::ranges::max_element(recorder.bytes), kGatheredBytesMax - 300);
 }
 
-TEST(ControlHold, ARequestLargerThanAnyGatheredPacketGoesByItself) {
-  PacketRecorder recorder;
-  {
-    FakeControl fake(recorder.script());
-    const Control control = open_control(fake.path());
-    gmesp_control_hold(control.get(), 1);
-    const std::string offer(1000, 'x');
-    const std::vector<const char*> lines(GMESP_HEADER_LINES_MAX, offer.c_str());
-    gmesp_register_request request;
-    GMESP_INIT(&request);
-    request.impi = "a";
-    request.security_client = lines.data();
-    request.security_client_lines = GMESP_HEADER_LINES_MAX;
-    ASSERT_EQ(submit_route(control.get(), "a", 1), GMESP_OK);
-    ASSERT_EQ(gmesp_submit_register(control.get(), &request, 2), GMESP_OK) << detail_of(control);
-    ASSERT_EQ(submit_route(control.get(), "a", 3), GMESP_OK);
-    for (const uint64_t tag : {1u, 2u, 3u}) EXPECT_EQ(next_tag(control), tag);
-  }
-  EXPECT_EQ(recorder.sizes, (std::vector<size_t>{1, 1, 1}));
+TEST_F(ControlHold, ARequestLargerThanAnyGatheredPacketGoesByItself) {
+  const std::string offer(1000, 'x');
+  const std::vector<const char*> lines(GMESP_HEADER_LINES_MAX, offer.c_str());
+  gmesp_register_request request;
+  GMESP_INIT(&request);
+  request.impi = "a";
+  request.security_client = lines.data();
+  request.security_client_lines = GMESP_HEADER_LINES_MAX;
+  submit({1});
+  ASSERT_EQ(gmesp_submit_register(control.get(), &request, 2), GMESP_OK) << detail_of(control);
+  submit({3});
+  expect_verdicts({1, 2, 3});
+  EXPECT_EQ(recorded().sizes, (std::vector<size_t>{1, 1, 1}));
 }
 
 // Shows: R-C-03
-TEST(ControlHold, HeldRequestsToADeadGmespControlAreToldByPolling) {
+TEST(ControlPacket, HeldRequestsToADeadGmespControlAreToldByPolling) {
   FakeControl fake([](FakePeer&) {});
   const Control control = open_control(fake.path());
   pollfd hung_up{gmesp_control_fd(control.get()), 0, 0};
@@ -145,7 +136,7 @@ TEST(ControlHold, HeldRequestsToADeadGmespControlAreToldByPolling) {
   EXPECT_EQ(gmesp_poll_verdict(control.get(), &verdict), GMESP_E_DISCONNECTED);
 }
 
-TEST(ControlHold, RepliesAndEventsOfOnePacketReachWhoWaitsForThem) {
+TEST(ControlPacket, RepliesAndEventsOfOnePacketReachWhoWaitsForThem) {
   FakeControl fake([](FakePeer& peer) {
     const auto submitted = peer.receive();
     const auto call = peer.receive();
@@ -179,7 +170,7 @@ int error_behind_reply(const std::string& more) {
 }
 
 // Shows: R-C-04
-TEST(ControlHold, APacketIsBelievedWholeOrNotAtAll) {
+TEST(ControlPacket, APacketIsBelievedWholeOrNotAtAll) {
   const std::string event = FakeMessage{.kind = 129, .fields = {number(93, 4)}}.encode();
   EXPECT_EQ(error_behind_reply(event), GMESP_OK);
   for (size_t bytes = 1; bytes < event.size(); ++bytes)
