@@ -1,10 +1,16 @@
-// Frames of a benchmark in one piece of memory, like a pool of mbufs; what goes out goes nowhere.
+// Frames of a benchmark in one piece of memory with huge pages, like a pool of mbufs; what goes out
+// goes nowhere.
 //
 // Threading: one thread. Memory: taken at construction.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -17,10 +23,14 @@ inline constexpr uint32_t kFrameBufferBytes = 2304;
 
 class FrameMemory : public ipsec::PacketIo {
  public:
-  FrameMemory() : bytes_(size_t{kRoundPackets} * kFrameBufferBytes) {}
+  FrameMemory() : bytes_(static_cast<uint8_t*>(std::aligned_alloc(kHugePageBytes, kBytes))) {
+    if (bytes_ == nullptr) throw std::bad_alloc();
+    madvise(bytes_.get(), kBytes, MADV_HUGEPAGE);
+    std::fill_n(bytes_.get(), kBytes, uint8_t{0});
+  }
 
   uint8_t* frame(uint32_t at) {
-    return bytes_.data() + size_t{at} * kFrameBufferBytes + ipsec::Pipeline::kHeadroomBytes;
+    return bytes_.get() + size_t{at} * kFrameBufferBytes + ipsec::Pipeline::kHeadroomBytes;
   }
   ipsec::Packet packet(uint32_t at, uint32_t length) {
     ipsec::Packet packet{};
@@ -43,7 +53,15 @@ class FrameMemory : public ipsec::PacketIo {
   uint64_t sent = 0;  ///< packets
 
  private:
-  std::vector<uint8_t> bytes_;
+  static constexpr size_t kHugePageBytes = 2 << 20;
+  static constexpr size_t kBytes =
+      (size_t{kRoundPackets} * kFrameBufferBytes + kHugePageBytes - 1) / kHugePageBytes *
+      kHugePageBytes;
+  struct Free {
+    void operator()(uint8_t* bytes) const { std::free(bytes); }
+  };
+
+  std::unique_ptr<uint8_t, Free> bytes_;
 };
 
 inline double median(std::vector<double> values) {

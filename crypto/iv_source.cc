@@ -70,9 +70,12 @@ IvSource& IvSource::operator=(IvSource&&) noexcept = default;
 
 void IvSource::fill(uint8_t* iv, uint32_t bytes) noexcept {
   if (kBufferBytes - impl_->next < bytes) impl_->refill();
-  uint8_t* fresh = impl_->buffer.data() + impl_->next;
-  std::memcpy(iv, fresh, bytes);
-  wipe(std::span(fresh, bytes));
+  // What is given out stays in the buffer: it is sent in clear.
+  const uint8_t* fresh = impl_->buffer.data() + impl_->next;
+  if (bytes == kIvBytesMax)
+    std::memcpy(iv, fresh, kIvBytesMax);
+  else
+    std::memcpy(iv, fresh, bytes);
   impl_->next += bytes;
 }
 

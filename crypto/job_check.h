@@ -19,7 +19,7 @@ constexpr bool has_valid_lengths(const CryptoJob& job) {
   const CipherInfo cipher = info(job.suite.cipher);
   const uint32_t least = kEspHeaderBytes + cipher.iv_bytes + cipher.block_bytes;
   return job.esp_bytes >= least && job.esp_bytes <= kEspBytesMax &&
-         ciphered_bytes(job) % cipher.block_bytes == 0;
+         (ciphered_bytes(job) & (cipher.block_bytes - 1)) == 0;
 }
 
 constexpr bool is_valid(const CryptoJob& job) {

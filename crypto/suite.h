@@ -40,7 +40,8 @@ struct CipherInfo {
   std::string_view name;  ///< as in TS 33.203 Annex H: "aes-cbc"
   uint32_t key_bytes;
   uint32_t iv_bytes;     ///< 0 for NULL
-  uint32_t block_bytes;  ///< what the padded payload is a multiple of; 4 for NULL (RFC 2406 2.4)
+  uint32_t block_bytes;  ///< a power of two that divides the padded payload; 4 for NULL (RFC 2406
+                         ///< 2.4)
   std::string_view source;
 };
 

@@ -1,5 +1,8 @@
 #include "dataplane/ipsec/checksum.h"
 
+#include <algorithm>
+#include <array>
+
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/header_layout.h"
 
@@ -28,29 +31,47 @@ uint16_t folded(uint64_t sum) {
   return static_cast<uint16_t>((sum & 0xffff) + (sum >> 16));
 }
 
-/// A block's 64-bit words, whose halves go to two accumulators.
-using Words = uint64_t __attribute__((vector_size(32)));
+using Block = uint64_t __attribute__((vector_size(32)));
 
-[[gnu::always_inline]] inline uint64_t sum_of_blocks(const uint8_t* at, size_t blocks) {
-  Words low{}, high{};
-  for (; blocks != 0; at += sizeof(Words), --blocks) {
-    Words words;
-    std::memcpy(&words, at, sizeof words);
-    low += words & 0xffffffff;
-    high += words >> 32;
+/// Read from `n` bytes behind its start, it keeps the last `n` bytes of a block.
+alignas(sizeof(Block)) constexpr std::array<uint8_t, 2 * sizeof(Block)> kKeepLast = [] {
+  std::array<uint8_t, 2 * sizeof(Block)> mask{};
+  std::fill(mask.begin() + sizeof(Block), mask.end(), uint8_t{0xff});
+  return mask;
+}();
+
+/// The halves of a block's words go to two accumulators.
+struct Sums {
+  Block low{}, high{};
+
+  [[gnu::always_inline]] void add(const Block& block) {
+    low += block & 0xffffffff;
+    high += block >> 32;
   }
-  low += (high & 0xffffffff) + (high >> 32);
-  uint64_t sum = 0;
-  for (uint32_t i = 0; i < 4; ++i) sum += halves(low[i]);
-  return sum;
+};
+
+/// `count` is even and at least a block. What is left behind the whole blocks is the end of a block
+/// that reaches back into them: no branch depends on how much it is.
+[[gnu::always_inline]] inline uint64_t sum_of_blocks(const uint8_t* at, size_t count) {
+  Block block, keep;
+  std::memcpy(&block, at + count - sizeof block, sizeof block);
+  std::memcpy(&keep, kKeepLast.data() + count % sizeof block, sizeof keep);
+  Sums sums;
+  sums.add(block & keep);
+  for (size_t blocks = count / sizeof block; blocks != 0; --blocks, at += sizeof block) {
+    std::memcpy(&block, at, sizeof block);
+    sums.add(block);
+  }
+  const Block sum = sums.low + (sums.high & 0xffffffff) + (sums.high >> 32);
+  return halves(sum[0]) + halves(sum[1]) + halves(sum[2]) + halves(sum[3]);
 }
 
-uint64_t sum_of_blocks_sse2(const uint8_t* at, size_t blocks) {
-  return sum_of_blocks(at, blocks);
+uint64_t sum_of_blocks_sse2(const uint8_t* at, size_t count) {
+  return sum_of_blocks(at, count);
 }
 
-[[gnu::target("avx2")]] uint64_t sum_of_blocks_avx2(const uint8_t* at, size_t blocks) {
-  return sum_of_blocks(at, blocks);
+[[gnu::target("avx2")]] uint64_t sum_of_blocks_avx2(const uint8_t* at, size_t count) {
+  return sum_of_blocks(at, count);
 }
 
 const auto sum_blocks = __builtin_cpu_supports("avx2") ? sum_of_blocks_avx2 : sum_of_blocks_sse2;
@@ -58,24 +79,12 @@ const auto sum_blocks = __builtin_cpu_supports("avx2") ? sum_of_blocks_avx2 : su
 /// Sums here are in the machine's byte order, which RFC 1071 2 (B) allows, and fold only at the
 /// end: a result is turned round once. This one is below 2^49.
 uint64_t native_sum(const uint8_t* at, size_t count) {
-  uint64_t sum = 0;
-  if (const size_t blocks = count / sizeof(Words); blocks != 0) {
-    sum = sum_blocks(at, blocks);
-    at += blocks * sizeof(Words);
-    count -= blocks * sizeof(Words);
-  }
+  uint64_t sum = (count & 1) != 0 ? at[count - 1] : 0;
+  count &= ~size_t{1};
+  if (count >= sizeof(Block)) return sum + sum_blocks(at, count);
   for (; count >= 8; at += 8, count -= 8) sum += halves(load<uint64_t>(at));
-  if (count >= 4) {
-    sum += load<uint32_t>(at);
-    at += 4;
-    count -= 4;
-  }
-  if (count >= 2) {
-    sum += load<uint16_t>(at);
-    at += 2;
-    count -= 2;
-  }
-  return count == 1 ? sum + *at : sum;
+  for (; count != 0; at += 2, count -= 2) sum += load<uint16_t>(at);
+  return sum;
 }
 
 uint64_t native_pseudo_header_sum(const Layers& layers, uint32_t l4_bytes) {
@@ -151,6 +160,10 @@ void set_l4_checksum(Packet& packet, uint32_t l4_bytes) {
   // RFC 768: zero means "none"; its other form in one's complement stands for a computed zero.
   if (value == 0 && packet.layers.protocol == kProtocolUdp) value = 0xffff;
   store(checksum, value);
+}
+
+uint16_t checksum_of_sum(uint32_t sum) {
+  return static_cast<uint16_t>(~folded(sum));
 }
 
 uint16_t updated_checksum(uint16_t checksum, uint16_t before, uint16_t after) {

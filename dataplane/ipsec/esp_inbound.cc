@@ -6,7 +6,7 @@
 #include "dataplane/ipsec/checksum.h"
 #include "dataplane/ipsec/ecn.h"
 #include "dataplane/ipsec/esp_size.h"
-#include "dataplane/ipsec/key_lines.h"
+#include "dataplane/ipsec/ip_header.h"
 #include "dataplane/ipsec/replay_window.h"
 
 namespace gmesp::ipsec {
@@ -32,7 +32,7 @@ DropReason check_lengths(crypto::Suite suite, uint32_t esp_bytes) {
   const uint32_t fixed_bytes = esp_head_bytes(suite) + crypto::kIcvBytes;
   const uint32_t block_bytes = crypto::info(suite.cipher).block_bytes;
   if (esp_bytes < fixed_bytes + block_bytes) return DropReason::kEspTooShort;
-  if ((esp_bytes - fixed_bytes) % block_bytes != 0) return DropReason::kEspNotBlockAligned;
+  if (((esp_bytes - fixed_bytes) & (block_bytes - 1)) != 0) return DropReason::kEspNotBlockAligned;
   return DropReason::kNone;
 }
 
@@ -106,17 +106,6 @@ bool read_trailer(const InboundItem& item, const crypto::CryptoJob& job, Payload
   return difference == 0;
 }
 
-/// Writes what layers.l3_bytes says into the IP header.
-void set_ip_length(Packet& packet) {
-  const Layers& layers = packet.layers;
-  uint8_t* ip = packet.at(layers.l3_offset);
-  if (!layers.is_ipv4)
-    return store_be16(ip + kIpv6PayloadLengthAt,
-                      static_cast<uint16_t>(layers.l3_bytes - kIpv6HeaderBytes));
-  store_be16(ip + kIpv4TotalLengthAt, static_cast<uint16_t>(layers.l3_bytes));
-  set_ipv4_checksum(ip);
-}
-
 /// Moves all headers in front of ESP up to the payload; the IP header keeps everything but length,
 /// protocol and checksum (R-2406-13).
 DropReason strip_transport(Packet& packet, const Payload& payload) {
@@ -124,14 +113,9 @@ DropReason strip_transport(Packet& packet, const Payload& payload) {
   if (payload.next_header != kProtocolTcp && payload.next_header != kProtocolUdp)
     return DropReason::kNextHeaderRefused;
   Layers& layers = packet.layers;
-  const uint32_t shift_bytes = payload.offset - layers.l4_offset;
-  std::memmove(packet.data + shift_bytes, packet.data, layers.l4_offset);
-  packet.data += shift_bytes;
+  layers.l3_bytes = layers.l4_offset + payload.bytes - layers.l3_offset;
+  open_gap(packet, layers.l4_offset - static_cast<int32_t>(payload.offset), payload.next_header);
   packet.length = layers.l4_offset + payload.bytes;
-  layers.l3_bytes = packet.length - layers.l3_offset;
-  layers.protocol = payload.next_header;
-  *packet.at(layers.next_header_offset) = payload.next_header;
-  set_ip_length(packet);
   return DropReason::kNone;
 }
 
@@ -174,7 +158,7 @@ bool take_l4(Packet& packet) {
   if (udp_bytes == available) return true;
   packet.length = layers.l4_offset + udp_bytes;
   layers.l3_bytes = packet.length - layers.l3_offset;
-  set_ip_length(packet);
+  set_content(packet, layers.protocol);
   return true;
 }
 
@@ -232,7 +216,6 @@ DropReason prepare_inbound(const SaDatabase& database, InboundItem& item, uint64
     return drop_reason(verdict);
   }
   const crypto::SaKeys& keys = database.keys(item.sa);
-  prefetch_keys(keys, identity.suite.cipher, crypto::Direction::kInbound);
   job = {&keys,
          esp,
          esp_bytes - crypto::kIcvBytes,

@@ -7,7 +7,7 @@
 #include "dataplane/ipsec/ecn.h"
 #include "dataplane/ipsec/esp_size.h"
 #include "dataplane/ipsec/header_layout.h"
-#include "dataplane/ipsec/key_lines.h"
+#include "dataplane/ipsec/ip_header.h"
 
 namespace gmesp::ipsec {
 namespace {
@@ -77,23 +77,16 @@ uint32_t take_sequence(SaProgress& progress, uint32_t near_end, OutboundNews& ne
   return sequence;
 }
 
-void write_trailer(uint8_t* at, uint32_t pad_bytes, uint8_t next_header) {
-  for (uint32_t i = 0; i < pad_bytes; ++i) at[i] = static_cast<uint8_t>(i + 1);
+/// `room_bytes` may be written from `at`: padding, trailer, ICV, and what is free behind them.
+void write_trailer(uint8_t* at, uint32_t pad_bytes, uint8_t next_header, uint32_t room_bytes) {
+  static constexpr uint8_t kPadding[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+  // All of it at once where it fits: no branch that depends on the length of the message.
+  if (room_bytes >= sizeof kPadding)
+    std::memcpy(at, kPadding, sizeof kPadding);
+  else
+    std::memcpy(at, kPadding, pad_bytes);
   at[pad_bytes] = static_cast<uint8_t>(pad_bytes);
   at[pad_bytes + 1] = next_header;
-}
-
-/// The clear packet's own IP header goes in front of ESP (RFC 2406 3.1.1).
-void rewrite_ip_header(Packet& packet) {
-  Layers& layers = packet.layers;
-  uint8_t* ip = packet.at(layers.l3_offset);
-  layers.protocol = kProtocolEsp;
-  *packet.at(layers.next_header_offset) = kProtocolEsp;
-  if (!layers.is_ipv4)
-    return store_be16(ip + kIpv6PayloadLengthAt,
-                      static_cast<uint16_t>(layers.l3_bytes - kIpv6HeaderBytes));
-  store_be16(ip + kIpv4TotalLengthAt, static_cast<uint16_t>(layers.l3_bytes));
-  set_ipv4_checksum(ip);
 }
 
 /// What the outer header takes over from the inner one (RFC 4301 5.1.2). The mark CE goes out as it
@@ -121,20 +114,29 @@ Inherited inherited_from(const uint8_t* ip, bool is_ipv4, const OutboundOptions&
   return inherited;
 }
 
+uint32_t words(uint32_t address) {
+  return (address >> 16) + (address & 0xffff);
+}
+
 void write_outer_ipv4(uint8_t* ip, const Layers& layers, const Inherited& inherited,
                       uint16_t identification, uint8_t ttl) {
-  constexpr uint8_t kVersionAndHeaderWords = 0x45;
-  constexpr uint32_t kTtlAt = 8;
-  ip[0] = kVersionAndHeaderWords;
-  ip[1] = inherited.traffic_class;
+  constexpr uint32_t kVersionAndHeaderWords = 0x45 << 8;
+  const uint32_t fragment = inherited.dont_fragment ? kIpv4DontFragment : 0;
+  const uint32_t ttl_protocol = uint32_t{ttl} << 8 | kProtocolUdp;
+  const uint32_t source = load_be32(layers.source.ipv4());
+  const uint32_t destination = load_be32(layers.destination.ipv4());
+  store_be16(ip, static_cast<uint16_t>(kVersionAndHeaderWords | inherited.traffic_class));
   store_be16(ip + kIpv4TotalLengthAt, static_cast<uint16_t>(layers.l3_bytes));
   store_be16(ip + kIpv4IdentificationAt, identification);
-  store_be16(ip + kIpv4FragmentAt, inherited.dont_fragment ? kIpv4DontFragment : 0);
-  ip[kTtlAt] = ttl;
-  ip[kIpv4ProtocolAt] = kProtocolUdp;
-  std::memcpy(ip + kIpv4SourceAt, layers.source.ipv4(), 4);
-  std::memcpy(ip + kIpv4DestinationAt, layers.destination.ipv4(), 4);
-  set_ipv4_checksum(ip);
+  store_be16(ip + kIpv4FragmentAt, static_cast<uint16_t>(fragment));
+  store_be16(ip + kIpv4TtlAt, static_cast<uint16_t>(ttl_protocol));
+  store_be32(ip + kIpv4SourceAt, source);
+  store_be32(ip + kIpv4DestinationAt, destination);
+  // Of the values, since the bytes are still on their way to the cache.
+  store_be16(ip + kIpv4ChecksumAt,
+             checksum_of_sum(kVersionAndHeaderWords + inherited.traffic_class + layers.l3_bytes +
+                             identification + fragment + ttl_protocol + words(source) +
+                             words(destination)));
 }
 
 void write_outer_ipv6(uint8_t* ip, const Layers& layers, const Inherited& inherited,
@@ -158,7 +160,7 @@ void write_udp(uint8_t* udp, uint16_t source_port, uint16_t destination_port, ui
 }
 
 /// Layers of the outer packet, whose addresses are the set's and whose L4 is UDP.
-void enter_tunnel(const SaDatabase& database, SaIndex sa, Layers& layers) {
+void set_outer_layers(const SaDatabase& database, SaIndex sa, Layers& layers) {
   const uint32_t ip_bytes = layers.is_ipv4 ? kIpv4HeaderBytesMin : kIpv6HeaderBytes;
   layers.l4_offset = static_cast<uint16_t>(layers.l3_offset + ip_bytes);
   layers.next_header_offset = static_cast<uint16_t>(
@@ -166,6 +168,32 @@ void enter_tunnel(const SaDatabase& database, SaIndex sa, Layers& layers) {
   layers.protocol = kProtocolUdp;
   layers.source = database.outer_local(sa);
   layers.destination = database.outer_ue(sa);
+}
+
+/// Room in front, outer IP and UDP header. Returns what ESP names as its content.
+uint8_t enter_tunnel(const SaDatabase& database, SaIndex sa, Packet& packet, const Growth& growth,
+                     const OutboundOptions& options, uint16_t& ip_identification) {
+  Layers& layers = packet.layers;
+  const Inherited inherited = inherited_from(packet.at(layers.l3_offset), layers.is_ipv4, options);
+  packet.data -= growth.front_bytes;
+  packet.length += growth.front_bytes;
+  std::memmove(packet.data, packet.data + growth.front_bytes, growth.front_at);
+  set_outer_layers(database, sa, layers);
+  uint8_t* ip = packet.at(layers.l3_offset);
+  if (layers.is_ipv4)
+    write_outer_ipv4(ip, layers, inherited, ip_identification++, options.outer_ttl);
+  else
+    write_outer_ipv6(ip, layers, inherited, options.outer_ttl);
+  const uint16_t ue_port = database.hot(sa).identity.outer_ue_port.load(std::memory_order_relaxed);
+  write_udp(packet.at(layers.l4_offset), options.encapsulation_port, ue_port, packet.l4_bytes());
+  return layers.is_ipv4 ? kProtocolIpv4 : kProtocolIpv6;
+}
+
+/// The clear packet's own IP header goes in front of ESP (RFC 2406 3.1.1).
+uint8_t stay_in_transport(Packet& packet, const Growth& growth) {
+  const uint8_t protocol = packet.layers.protocol;
+  open_gap(packet, static_cast<int32_t>(growth.front_bytes), kProtocolEsp);
+  return protocol;
 }
 
 }  // namespace
@@ -192,7 +220,7 @@ uint32_t inner_mtu_bytes(const SaIdentity& sa, bool outer_is_ipv4, uint32_t mtu_
   const uint32_t block_bytes = crypto::info(sa.suite.cipher).block_bytes;
   if (mtu_bytes < fixed_bytes + block_bytes) return 0;
   const uint32_t payload_bytes =
-      (mtu_bytes - fixed_bytes) / block_bytes * block_bytes - kEspTrailerBytes;
+      ((mtu_bytes - fixed_bytes) & ~(block_bytes - 1)) - kEspTrailerBytes;
   return is_tunnel(sa) ? payload_bytes : l3_header_bytes + payload_bytes;
 }
 
@@ -210,37 +238,21 @@ DropReason prepare_outbound(SaDatabase& database, SaIndex sa, Packet& packet, ui
     return reason;
   }
   const crypto::SaKeys& keys = database.keys(sa);
-  prefetch_keys(keys, identity.suite.cipher, crypto::Direction::kOutbound);
   news.udp_on_tcp_sa = layers.protocol == kProtocolUdp && role_of(sa) == shm::SaRole::kOutPsUc;
   add(hot.progress.bytes, uint64_t{layers.l3_bytes});
 
-  const uint8_t clear_protocol = layers.protocol;
-  const Inherited inherited = inherited_from(packet.at(layers.l3_offset), layers.is_ipv4, options);
-  packet.data -= growth.front_bytes;
-  std::memmove(packet.data, packet.data + growth.front_bytes, growth.front_at);
-  packet.length += growth.front_bytes + growth.back_bytes();
   layers.l3_bytes += growth.front_bytes + growth.back_bytes();
+  packet.length += growth.back_bytes();
+  const uint8_t next_header =
+      is_tunnel(identity) ? enter_tunnel(database, sa, packet, growth, options, ip_identification)
+                          : stay_in_transport(packet, growth);
   const uint32_t head_bytes = esp_head_bytes(identity.suite);
   uint8_t* esp = packet.at(growth.front_at + growth.front_bytes - head_bytes);
-  uint8_t next_header = clear_protocol;
-  if (is_tunnel(identity)) {
-    next_header = layers.is_ipv4 ? kProtocolIpv4 : kProtocolIpv6;
-    enter_tunnel(database, sa, layers);
-    uint8_t* ip = packet.at(layers.l3_offset);
-    if (layers.is_ipv4)
-      write_outer_ipv4(ip, layers, inherited, ip_identification++, options.outer_ttl);
-    else
-      write_outer_ipv6(ip, layers, inherited, options.outer_ttl);
-    write_udp(packet.at(layers.l4_offset), options.encapsulation_port,
-              identity.outer_ue_port.load(std::memory_order_relaxed), packet.l4_bytes());
-  } else {
-    rewrite_ip_header(packet);
-  }
-
   store_be32(esp, identity.spi);
   store_be32(esp + kEspSequenceAt, take_sequence(hot.progress, options.near_end_sequence, news));
   iv_source.fill(esp + kEspHeaderBytes, head_bytes - kEspHeaderBytes);
-  write_trailer(esp + head_bytes + growth.payload_bytes, growth.pad_bytes, next_header);
+  write_trailer(esp + head_bytes + growth.payload_bytes, growth.pad_bytes, next_header,
+                growth.back_bytes() + packet.tailroom());
   job = {&keys,
          esp,
          head_bytes + growth.payload_bytes + growth.pad_bytes + kEspTrailerBytes,

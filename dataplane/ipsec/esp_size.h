@@ -24,7 +24,7 @@ constexpr uint32_t esp_head_bytes(crypto::Suite suite) {
 /// Payload, padding and trailer: whole blocks.
 constexpr uint32_t ciphered_bytes(crypto::Suite suite, uint32_t payload_bytes) {
   const uint32_t block_bytes = crypto::info(suite.cipher).block_bytes;
-  return (payload_bytes + kEspTrailerBytes + block_bytes - 1) / block_bytes * block_bytes;
+  return (payload_bytes + kEspTrailerBytes + block_bytes - 1) & ~(block_bytes - 1);
 }
 
 /// IP and UDP header in front of ESP in tunnel mode.

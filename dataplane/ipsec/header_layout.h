@@ -21,6 +21,7 @@ inline constexpr uint32_t kIpv4HeaderBytesMax = 60;
 inline constexpr uint32_t kIpv4TotalLengthAt = 2;
 inline constexpr uint32_t kIpv4IdentificationAt = 4;
 inline constexpr uint32_t kIpv4FragmentAt = 6;
+inline constexpr uint32_t kIpv4TtlAt = 8;
 inline constexpr uint32_t kIpv4ProtocolAt = 9;
 inline constexpr uint32_t kIpv4ChecksumAt = 10;
 inline constexpr uint32_t kIpv4SourceAt = 12;

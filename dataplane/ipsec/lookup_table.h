@@ -16,6 +16,7 @@
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <memory>
 
@@ -86,22 +87,40 @@ class LookupTable {
 
   template <class Match>
   static SaIndex find_in(const Bucket& bucket, uint64_t hash, Match&& is_match) {
-    for (const std::atomic<uint64_t>& slot : bucket.entries) {
-      const uint64_t entry = slot.load(std::memory_order_acquire);
-      if (fingerprint_of(entry) != fingerprint(hash) || is_free(entry)) continue;
-      if (is_match(index_of(entry))) return index_of(entry);
+    for (uint32_t fitting = fitting_entries(bucket, fingerprint(hash)); fitting != 0;
+         fitting &= fitting - 1) {
+      const auto at = static_cast<uint32_t>(std::countr_zero(fitting));
+      const SaIndex sa = index_of(bucket.entries[at].load(std::memory_order_acquire));
+      if (sa != kNoSa && is_match(sa)) return sa;
     }
     return kNoSa;
   }
+  /// A bit for each. All are looked at: where in its bucket a key stands cannot be foreseen, and a
+  /// branch on it would cost more.
+  static uint32_t fitting_entries(const Bucket& bucket, uint32_t wanted) {
+    uint32_t fitting = 0;
+#pragma GCC unroll 8
+    for (uint32_t at = 0; at < kBucketEntries; ++at) {
+      const uint64_t entry = bucket.entries[at].load(std::memory_order_acquire);
+      fitting |= static_cast<uint32_t>(fingerprint_of(entry) == wanted) << at;
+    }
+    return fitting;
+  }
 
-  uint64_t first_number(uint64_t hash) const { return hash & bucket_mask_; }
+  uint64_t first_number(uint64_t hash) const {
+    return hash & bucket_mask_;
+  }
   /// From bits of the hash that the first number leaves out, and never the same bucket.
   uint64_t second_number(uint64_t hash) const {
     const uint64_t number = (hash * 0x9e3779b97f4a7c15) >> 32 & bucket_mask_;
     return number == first_number(hash) ? number ^ 1 : number;
   }
-  const Bucket& first_bucket(uint64_t hash) const { return buckets_[first_number(hash)]; }
-  const Bucket& second_bucket(uint64_t hash) const { return buckets_[second_number(hash)]; }
+  const Bucket& first_bucket(uint64_t hash) const {
+    return buckets_[first_number(hash)];
+  }
+  const Bucket& second_bucket(uint64_t hash) const {
+    return buckets_[second_number(hash)];
+  }
 
   static uint32_t used(const Bucket& bucket);
   static bool put(Bucket& bucket, uint64_t hash, SaIndex sa);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/ipsec/byte_order.h"
+#include "dataplane/ipsec/header_layout.h"
 #include "dataplane/ipsec/prefetch.h"
 #include "dataplane/ipsec/tcp_mss.h"
 
@@ -22,9 +23,6 @@ constexpr uint64_t kClearCreditMax = 16 * kReceivedPerClear;
 constexpr uint32_t kShedTogether = 64;
 /// Packets, while the first of their bytes come from memory.
 constexpr size_t kLookAhead = 8;
-
-constexpr uint32_t kIpv4DontFragment = 0x4000;
-constexpr uint32_t kTcpHeaderBytes = 20;
 
 ReassemblerOptions trusted(ReassemblerOptions options) {
   // All of it comes from one host or from authenticated peers: the table is the bound, not the
@@ -51,6 +49,14 @@ bool is_of_link(const Packet& packet) {
 bool may_not_be_cut(const Packet& packet) {
   if (!packet.layers.is_ipv4) return true;
   return load_be16(packet.at(packet.layers.l3_offset) + 6) & kIpv4DontFragment;
+}
+
+/// What prepare_outbound() writes to: a line that is not there yet would hold up the writes behind
+/// it.
+void prefetch_both_ends(const Packet& packet) {
+  constexpr uint32_t kFrontBytes = 32;  // of ESP header and IV, at least
+  prefetch(packet.data - kFrontBytes);
+  prefetch(packet.data + packet.length);
 }
 
 }  // namespace
@@ -83,6 +89,7 @@ void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_hos
   if (options_.screen != nullptr) options_.screen->begin_burst(now_ms);
   counters_.add(Statistic::kAccessPackets, from_access.size());
   counters_.add(Statistic::kHostPackets, from_host.size());
+  for (const Packet& packet : from_host) prefetch_both_ends(packet);
   for (Packet& packet : from_access) admit(packet, Side::kAccess);
   for (Packet& packet : from_host) admit(packet, Side::kHost);
   look_up();
@@ -154,8 +161,7 @@ void Pipeline::drop_shed(std::span<void* const> owners) {
   io_.release(owners);
 }
 
-/// Parses and classifies; ESP work is queued with its bucket on the way into the cache, the rest
-/// ends here.
+/// Parses and classifies; ESP work is queued, the rest ends here.
 void Pipeline::admit(Packet& packet, Side side) {
   if (const DropReason reason = parse(packet); reason != DropReason::kNone) {
     packet.layers.is_ip = false;  // what was found so far names the packet, but points nowhere
@@ -177,8 +183,7 @@ void Pipeline::admit(Packet& packet, Side side) {
     case Route::kEsp: {
       const uint32_t spi = load_be32(packet.at(verdict.esp_offset));
       const uint64_t hash = database_.inbound_hash(spi, layers.destination);
-      database_.prefetch_inbound(hash);
-      pending_[pending_count_++] = {&packet, hash, verdict, side, 0, 0};
+      pending_[pending_count_++] = {&packet, hash, kNoSa, verdict, side, 0, 0};
       return;
     }
     case Route::kProtect: {
@@ -186,8 +191,7 @@ void Pipeline::admit(Packet& packet, Side side) {
       const uint16_t ue_port = load_be16(packet.at(layers.l4_offset) + 2);
       const uint64_t hash =
           database_.outbound_hash(layers.source, local_port, layers.destination, ue_port);
-      database_.prefetch_outbound(hash);
-      pending_[pending_count_++] = {&packet, hash, verdict, side, local_port, ue_port};
+      pending_[pending_count_++] = {&packet, hash, kNoSa, verdict, side, local_port, ue_port};
       return;
     }
   }
@@ -338,21 +342,29 @@ void Pipeline::take_path_mtu(Packet& packet, const IcmpQuote& quote) {
   drop(packet, Side::kAccess, DropReason::kPathMtuTaken);
 }
 
-/// Second pass over what waits: SA lines on their way first, then look-ups that find them in the
-/// cache.
+/// Buckets, SAs, keys: each pass reads what the one before asked for. Passes that ask do nothing
+/// else. A request that misses the TLB holds up what stands behind it in the program, so that only
+/// short loops have several of them under way.
 void Pipeline::look_up() {
-  for (uint32_t i = 0; i < pending_count_; ++i) {
-    const Pending& pending = pending_[i];
-    const SaIndex candidate = pending.side == Side::kAccess
-                                  ? database_.candidate_inbound(pending.hash)
-                                  : database_.candidate_outbound(pending.hash);
-    if (candidate != kNoSa) database_.prefetch_sa(candidate);
-  }
-  for (uint32_t i = 0; i < pending_count_; ++i) {
-    if (pending_[i].side == Side::kAccess)
-      start_inbound(pending_[i]);
+  const std::span<Pending> all(pending_.data(), pending_count_);
+  for (const Pending& pending : all) {
+    if (pending.side == Side::kAccess)
+      database_.prefetch_inbound(pending.hash);
     else
-      start_outbound(pending_[i]);
+      database_.prefetch_outbound(pending.hash);
+  }
+  for (Pending& pending : all)
+    pending.candidate = pending.side == Side::kAccess ? database_.candidate_inbound(pending.hash)
+                                                      : database_.candidate_outbound(pending.hash);
+  for (const Pending& pending : all)
+    if (pending.candidate != kNoSa) database_.prefetch_sa(pending.candidate);
+  for (const Pending& pending : all)
+    if (pending.candidate != kNoSa) database_.prefetch_keys(pending.candidate);
+  for (const Pending& pending : all) {
+    if (pending.side == Side::kAccess)
+      start_inbound(pending);
+    else
+      start_outbound(pending);
   }
 }
 
@@ -389,7 +401,8 @@ void Pipeline::release_unproven_owners() {
 void Pipeline::start_inbound(const Pending& pending) {
   Packet& packet = *pending.packet;
   const uint32_t spi = load_be32(packet.at(pending.verdict.esp_offset));
-  const SaIndex sa = database_.find_inbound(pending.hash, spi, packet.layers.destination);
+  const SaIndex sa =
+      database_.find_inbound(pending.hash, spi, packet.layers.destination, pending.candidate);
   if (sa == kNoSa) {
     failing_sources_.take(packet.layers.source, now_ms_);
     return drop(packet, Side::kAccess, DropReason::kUnknownSpi);
@@ -399,7 +412,9 @@ void Pipeline::start_inbound(const Pending& pending) {
     return drop_for_sa(packet, Side::kAccess, DropReason::kEspSourceShed, sa);
   if (!own(packet, Side::kAccess, sa)) return;
   Working& working = working_[working_count_];
-  working = {&packet, {}, sa, Side::kAccess, 0, 0};
+  working.packet = &packet;
+  working.sa = sa;
+  working.side = Side::kAccess;
   working.inbound = {&packet,
                      sa,
                      pending.verdict.esp_offset,
@@ -416,8 +431,9 @@ void Pipeline::start_inbound(const Pending& pending) {
 void Pipeline::start_outbound(const Pending& pending) {
   Packet& packet = *pending.packet;
   const Layers& layers = packet.layers;
-  const SaIndex sa = database_.find_outbound(pending.hash, layers.source, pending.local_port,
-                                             layers.destination, pending.ue_port);
+  const SaIndex sa =
+      database_.find_outbound(pending.hash, layers.source, pending.local_port, layers.destination,
+                              pending.ue_port, pending.candidate);
   if (sa == kNoSa) return drop(packet, Side::kHost, DropReason::kNoSaForProtectedPort);
   if (!own(packet, Side::kHost, sa)) return;
   const SaIdentity& identity = database_.hot(sa).identity;
@@ -426,14 +442,13 @@ void Pipeline::start_outbound(const Pending& pending) {
       learned != 0 && learned < options_.access_mtu_bytes ? learned : options_.access_mtu_bytes;
   if (told_too_big(packet, identity, mtu_bytes))
     return drop_for_sa(packet, Side::kHost, DropReason::kTooBigForPath, sa);
-  const uint32_t headers = l3_header_bytes(layers);
-  const bool outer_is_ipv4 = layers.is_ipv4;
-  const uint32_t inner_mtu = inner_mtu_bytes(identity, outer_is_ipv4, mtu_bytes, headers);
-  if (layers.protocol == kProtocolTcp && inner_mtu > headers + kTcpHeaderBytes &&
-      clamp_mss(packet, static_cast<uint16_t>(inner_mtu - headers - kTcpHeaderBytes)))
-    counters_.add(Statistic::kMssLowered);
+  lower_mss(packet, identity, mtu_bytes);
   Working& working = working_[working_count_];
-  working = {&packet, {}, sa, Side::kHost, mtu_bytes, layers.l3_bytes};
+  working.packet = &packet;
+  working.sa = sa;
+  working.side = Side::kHost;
+  working.mtu_bytes = mtu_bytes;
+  working.clear_bytes = layers.l3_bytes;
   OutboundNews news{};
   const DropReason reason =
       prepare_outbound(database_, sa, packet, now_ms_, options_.outbound, iv_source_,
@@ -444,6 +459,18 @@ void Pipeline::start_outbound(const Pending& pending) {
   if (news.sequence_end) notices_.push(notice_about(packet, shm::EventKind::kSequenceEnd, sa));
   if (reason != DropReason::kNone) return drop_for_sa(packet, Side::kHost, reason, sa);
   ++working_count_;
+}
+
+/// What one end announces bounds what the other sends: both directions stay below the overhead
+/// (R-2401-02).
+void Pipeline::lower_mss(Packet& packet, const SaIdentity& sa, uint16_t mtu_bytes) {
+  const Layers& layers = packet.layers;
+  if (layers.protocol != kProtocolTcp) return;
+  const uint32_t headers = l3_header_bytes(layers);
+  const uint32_t inner_mtu = inner_mtu_bytes(sa, layers.is_ipv4, mtu_bytes, headers);
+  if (inner_mtu > headers + kTcpHeaderBytesMin &&
+      clamp_mss(packet, static_cast<uint16_t>(inner_mtu - headers - kTcpHeaderBytesMin)))
+    counters_.add(Statistic::kMssLowered);
 }
 
 /// RFC 2401 6.1: a packet that must not be cut and does not fit once protected is answered with

@@ -115,10 +115,11 @@ class Pipeline {
   const crypto::Engine& engine() const { return engine_; }
 
  private:
-  /// A packet that waits for its SA: classified, hash known, bucket on its way into the cache.
+  /// A packet that waits for its SA: classified, hash known.
   struct Pending {
     Packet* packet;
     uint64_t hash;
+    SaIndex candidate;  ///< most probably its SA
     Verdict verdict;
     Side side;
     uint16_t local_port, ue_port;  ///< host side
@@ -155,6 +156,7 @@ class Pipeline {
   bool own(Packet& packet, Side side, SaIndex sa);
   void start_inbound(const Pending& pending);
   void start_outbound(const Pending& pending);
+  void lower_mss(Packet& packet, const SaIdentity& sa, uint16_t mtu_bytes);
   bool told_too_big(const Packet& packet, const SaIdentity& sa, uint16_t mtu_bytes);
   void finish();
   void finish_inbound_item(Working& working, const crypto::CryptoJob& job);

@@ -4,12 +4,10 @@
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/fragmenter.h"
 #include "dataplane/ipsec/pipeline.h"
-#include "dataplane/ipsec/tcp_mss.h"
 
 namespace gmesp::ipsec {
 namespace {
 
-constexpr uint32_t kTcpHeaderBytes = 20;
 /// 65,535 bytes at the smallest MTU that is ever believed.
 constexpr uint32_t kFragmentsMax = 128;
 /// Contexts of access and host fragments come before those of the sets.
@@ -77,19 +75,9 @@ void Pipeline::join_inner(Packet& packet, SaIndex sa) {
 
 void Pipeline::deliver_inbound(Packet& packet, SaIndex sa) {
   if (!passes_screen(packet, Side::kAccess, sa)) return;
-  const Layers& layers = packet.layers;
   counters_.add(Statistic::kEspInPackets);
-  counters_.add(Statistic::kEspInBytes, layers.l3_bytes);
-  if (layers.protocol == kProtocolTcp) {
-    // What the UE announces bounds what the host sends; keep both directions below the overhead
-    // (R-2401-02).
-    const uint32_t headers = layers.l4_offset - layers.l3_offset;
-    const uint32_t inner_mtu = inner_mtu_bytes(database_.hot(sa).identity, layers.is_ipv4,
-                                               options_.access_mtu_bytes, headers);
-    if (inner_mtu > headers + kTcpHeaderBytes &&
-        clamp_mss(packet, static_cast<uint16_t>(inner_mtu - headers - kTcpHeaderBytes)))
-      counters_.add(Statistic::kMssLowered);
-  }
+  counters_.add(Statistic::kEspInBytes, packet.layers.l3_bytes);
+  lower_mss(packet, database_.hot(sa).identity, options_.access_mtu_bytes);
   send(packet, Side::kHost, options_.host_mtu_bytes);
 }
 

@@ -23,6 +23,7 @@
 
 #include "control/shm/layout.h"
 #include "dataplane/ipsec/free_list.h"
+#include "dataplane/ipsec/key_lines.h"
 #include "dataplane/ipsec/lookup_hash.h"
 #include "dataplane/ipsec/lookup_table.h"
 #include "dataplane/ipsec/peer_index.h"
@@ -129,21 +130,33 @@ class SaDatabase {
   /// candidate.
   SaIndex candidate_inbound(uint64_t hash) const { return inbound_.candidate(hash); }
   SaIndex candidate_outbound(uint64_t hash) const { return outbound_.candidate(hash); }
-  /// Both lines of the SA; its keys are prefetched when the job is prepared.
+  /// Both lines of the SA.
   void prefetch_sa(SaIndex sa) const {
     prefetch(&memory_.hot(sa).identity);
     prefetch(&memory_.hot(sa).progress);
   }
-  SaIndex find_inbound(uint64_t hash, uint32_t spi, const Address& destination) const {
-    return inbound_.find(hash, [&](SaIndex sa) { return is_inbound_sa(sa, spi, destination); });
+  /// Those lines of its keys that its direction reads. Reads the SA.
+  void prefetch_keys(SaIndex sa) const {
+    ipsec::prefetch_keys(
+        keys(sa), memory_.hot(sa).identity.suite.cipher,
+        is_inbound(role_of(sa)) ? crypto::Direction::kInbound : crypto::Direction::kOutbound);
+  }
+  /// `candidate`: what candidate_inbound() found in the same burst, or kNoSa.
+  SaIndex find_inbound(uint64_t hash, uint32_t spi, const Address& destination,
+                       SaIndex candidate = kNoSa) const {
+    const auto is_match = [&](SaIndex sa) { return is_inbound_sa(sa, spi, destination); };
+    if (candidate != kNoSa && is_match(candidate)) return candidate;
+    return inbound_.find(hash, is_match);
   }
   SaIndex find_outbound(uint64_t hash, const Address& local, uint16_t local_port, const Address& ue,
-                        uint16_t ue_port) const {
-    return outbound_.find(hash, [&](SaIndex sa) {
+                        uint16_t ue_port, SaIndex candidate = kNoSa) const {
+    const auto is_match = [&](SaIndex sa) {
       const SaIdentity& identity = memory_.hot(sa).identity;
       return identity.local_port == local_port && identity.ue_port == ue_port &&
              identity.local == local && identity.ue == ue;
-    });
+    };
+    if (candidate != kNoSa && is_match(candidate)) return candidate;
+    return outbound_.find(hash, is_match);
   }
   SaHot& hot(SaIndex sa) const { return memory_.hot(sa); }
   SetState& set_state(SaIndex sa) const { return memory_.set_state(set_of(sa)); }
