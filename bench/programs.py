@@ -47,6 +47,15 @@ class Programs:
             raise ProgramError("crypto_ceiling failed")
         return [ceiling_rows(text) for text in texts]
 
+    def gaps(self, cores, seconds):
+        """core_gaps at the same time on each of the cores: a row for each."""
+        running = [subprocess.Popen(self.command("core_gaps", "--seconds", seconds, core=core), stdout=subprocess.PIPE,
+                                    text=True) for core in cores]
+        texts = [process.communicate()[0] for process in running]
+        if any(process.returncode for process in running):
+            raise ProgramError("core_gaps failed")
+        return [{"core": core, **json.loads(text)} for core, text in zip(cores, texts)]
+
     def generator_command(self, device, *arguments, has_sets=False):
         socket = ["--has-sets"] if has_sets else ["--socket", device.socket]
         pages = ["--small-pages"] if self.small_pages else []

@@ -77,6 +77,11 @@ def gmespd(programs, plan, capacity, **options):
     return Gmespd(programs.build, [programs.device_core], capacity, small_pages=programs.small_pages, **options)
 
 
+def gaps(programs, plan):
+    """What the machine takes from both cores while only spinning threads run there: no latency can be better."""
+    return programs.gaps([programs.device_core, programs.generator_core], 5 * plan.trial_s)
+
+
 def latency(programs, plan):
     """Loss-free maximum, and latency at shares of it."""
     rows = []
@@ -141,7 +146,7 @@ class SteppedTraffic:
 
 def churn_under_traffic(programs, plan, device):
     say(f"churn: {plan.exchange_rate} sets/s under half load")
-    before, during, lost, exchanged = [], [], 0, []
+    before, during, lost, exchanged = [], [], [], []
     with SteppedTraffic(programs, plan, device) as traffic:
         rate = traffic.step(0)["received_per_s"] / 2
         for _ in range(plan.repeats):
@@ -159,11 +164,12 @@ def churn_under_traffic(programs, plan, device):
                 say("churn: the exchange ended before the trial; not counted")
                 continue
             during.append(row["received_per_s"])
-            lost += row["lost"]
+            lost.append(row["lost"])
     if not during:
         return {}
     return {"received_per_s_before": statistics.median(before), "received_per_s_during": statistics.median(during),
-            "lost": lost, "exchanged_per_s": statistics.median(exchanged), "offered_per_s": rate}
+            "lost": statistics.median(lost), "lost_in_all": sum(lost),
+            "exchanged_per_s": statistics.median(exchanged), "offered_per_s": rate}
 
 
 def secgw(programs, plan, program):

@@ -144,7 +144,7 @@ class Figures(unittest.TestCase):
     @staticmethod
     def row(**change):
         return {"suite": "aes-cbc/hmac-sha-1-96", "mode": "transport", "family": 4, "ues": 1000, "bytes": 300,
-                "direction": "in", "pipeline_ns": 200.0, "bare_ipsec_mb_ns": 100.0, "rate_over_bare": 0.5, **change}
+                "direction": "in", "pipeline_ns": 200.0, "bare_ns": 100.0, "rate_over_bare": 0.5, **change}
 
     def lines(self, **results):
         return [figure.line() for figure in targets.figures(results)]
@@ -167,6 +167,10 @@ class Figures(unittest.TestCase):
     def test_workers_are_held_against_the_ceiling_of_the_same_cores(self):
         workers = {"one_per_s": 1e6, "two_per_s": 1.5e6, "ceiling_gain": 1.5}
         self.assertEqual(self.lines(workers=workers), ["P9 two workers 1.00 (goal 0.95) met"])
+
+    def test_what_the_machine_takes_is_told_beside_latencies(self):
+        gaps = [{"core": 1, "seconds": 5.0, "gaps": 9, "away_share": 0.02, "wait_p99_us": 38.04, "wait_p999_us": 400.0}]
+        self.assertEqual(self.lines(gaps=gaps), ["P6 core 1, a spinning thread alone: p99 of waits 38.0 us"])
 
     def test_what_is_missing_is_known(self):
         self.assertEqual(targets.not_measured({}), [f"P{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)])

@@ -1,0 +1,77 @@
+// How long a core is away from a thread that never waits: ticks, interrupts, other threads, and a
+// hypervisor that runs others. What happens on the core at a random moment waits for the end of the
+// gap that it falls into; no program on it can have better quantiles than these.
+#include <x86intrin.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace {
+
+constexpr double kGapMinUs = 1;
+
+double ticks_per_us() {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const uint64_t ticks = __rdtsc();
+  while (Clock::now() - start < std::chrono::milliseconds(50)) continue;
+  const std::chrono::duration<double, std::micro> passed = Clock::now() - start;
+  return static_cast<double>(__rdtsc() - ticks) / passed.count();
+}
+
+struct Watch {
+  double seen_us = 0;
+  std::vector<double> gaps_us;
+
+  void run(double seconds) {
+    const double ticks = ticks_per_us();
+    const uint64_t start = __rdtsc();
+    uint64_t last = start;
+    gaps_us.reserve(1 << 20);
+    while (seen_us < seconds * 1e6) {
+      const uint64_t now = __rdtsc();
+      const double gap = static_cast<double>(now - last) / ticks;
+      if (gap > kGapMinUs) gaps_us.push_back(gap);
+      last = now;
+      seen_us = static_cast<double>(now - start) / ticks;
+    }
+  }
+
+  /// Of all moments, the share that waits longer.
+  double share_waiting_longer(double us) const {
+    double sum = 0;
+    for (const double gap : gaps_us) sum += std::max(0.0, gap - us);
+    return sum / seen_us;
+  }
+
+  double wait_us(double quantile) const {
+    double low = 0, high = 1e7;
+    for (int step = 0; step < 60; ++step) {
+      const double middle = (low + high) / 2;
+      (share_waiting_longer(middle) > 1 - quantile ? low : high) = middle;
+    }
+    return high;
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("How long a core is away from a thread that never waits");
+  double seconds = 5;
+  app.add_option("--seconds", seconds)->check(CLI::Range(0.01, 600.0));
+  CLI11_PARSE(app, argc, argv);
+  Watch watch;
+  watch.run(seconds);
+  const nlohmann::json result = {{"seconds", watch.seen_us / 1e6},
+                                 {"gaps", watch.gaps_us.size()},
+                                 {"away_share", watch.share_waiting_longer(0)},
+                                 {"wait_p99_us", watch.wait_us(0.99)},
+                                 {"wait_p999_us", watch.wait_us(0.999)}};
+  std::puts(result.dump(2).c_str());
+}
