@@ -5,6 +5,7 @@ are the servers of one memif socket, access 0 and host 1; `peer(0)` and `peer(1)
 end.
 """
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -71,23 +72,25 @@ class Device:
 
     def __enter__(self):
         self.folder = Path(self._holder.__enter__())
-        log = self.folder / "log"
-        with open(log, "w", encoding="utf-8") as out:
+        with open(self.folder / "log", "w", encoding="utf-8") as out:
             command = ["timeout", "-s", "KILL", str(LIFETIME_S)] + [str(x) for x in self.command()]
             self.process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.folder)
         try:
-            self._wait(log)
+            self._wait()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
-    def _wait(self, log, seconds=300):
+    def log(self):
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def _wait(self, seconds=300):
         deadline = time.monotonic() + seconds
-        while self.ready_text() not in log.read_text(encoding="utf-8", errors="replace"):
+        while self.ready_text() not in self.log():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 state = "ended" if self.process.poll() is not None else f"is not ready after {seconds} s"
-                tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+                tail = "\n".join(self.log().splitlines()[-15:])
                 raise DeviceError(f"{self.name} {state}:\n{tail}")
             time.sleep(0.05)
 
@@ -139,23 +142,34 @@ class Gmespd(Device):
 class Secgw(Device):
     """DPDK's ipsec-secgw in lookaside poll mode through librte_ipsec, one core. `config`: its own configuration file.
 
-    `replay_window` is in packets; 0 is none, which suits it best.
+    `access` and `host`: device strings instead of memif. `packet_buffers`: how many of them these keep. `replay_window`
+    is in packets; 0 is none, which suits it best.
     """
 
-    def __init__(self, program, core, config, sas, replay_window=0):
+    def __init__(self, program, core, config, sas, access=None, host=None, packet_buffers=0, replay_window=0):
         super().__init__("ipsec-secgw")
         self.program, self.core, self.config, self.sas = program, core, config, sas
-        self.replay_window = replay_window
+        self.devices, self.packet_buffers, self.replay_window = [access, host], packet_buffers, replay_window
 
     def command(self):
+        access, host = (device or self.memif(port, "server") for port, device in enumerate(self.devices))
         # -u names the port that ESP comes on. Mbufs are for rings, crypto queues and caches; sessions take theirs, too.
-        mbufs = max(40_000, self.sas + 40_000)
-        return [self.program, f"--lcores={self.core}@{self.core}", "-n", "1", "--no-pci", "--in-memory",
+        mbufs = self.sas + 40_000 + self.packet_buffers
+        return ["stdbuf", "-oL", self.program,
+                f"--lcores={self.core}@{self.core}", "-n", "1", "--no-pci", "--in-memory",
                 "--single-file-segments", "--no-telemetry", f"--file-prefix=gmesp-bench-secgw-{os.getpid()}",
-                "--vdev", self.memif(0, "server"), "--vdev", self.memif(1, "server"), "--vdev", "crypto_aesni_mb0",
+                "--vdev", access, "--vdev", host, "--vdev", "crypto_aesni_mb0",
                 "--", "-p", "0x3", "-u", "0x1", "-P", "--config", f"(0,0,{self.core}),(1,0,{self.core})",
                 "--rxoffload", "0", "--txoffload", "0", "-l", "-w", str(self.replay_window),
-                "-s", str(mbufs), "-f", self.config]
+                "-s", str(mbufs), "-t", "1", "-f", self.config]
 
     def ready_text(self):
         return "entering main loop"
+
+    def sent_per_s(self, seconds):
+        """From what it prints each second, the first one left out."""
+        time.sleep(max(seconds, 1) + 2.5)
+        totals = re.findall(r"Total packets sent: +([0-9]+)", self.log())
+        if len(totals) < 2 or totals[0] == totals[-1]:
+            raise DeviceError(f"{self.name} sent nothing:\n{self.log()[-1500:]}")
+        return (int(totals[-1]) - int(totals[0])) / (len(totals) - 1)

@@ -37,7 +37,7 @@ class Plan:
     exchange_s: float = 10
     exchange_rate: int = 10_000
     sas: list = field(default_factory=lambda: [1, 1000, 100_000])
-    capture_packets: int = 32_768
+    capture_packets: int = 65_536
     count_s: float = 3
     resolution: float = 0.02
 
@@ -174,46 +174,72 @@ def churn_under_traffic(programs, plan, device):
 
 def secgw(programs, plan, program):
     """gmespd and ipsec-secgw in turn, same packets, same kind of port, same core. A number of SAs that one of them does
-    not start with is told and left out."""
+    not start with is told and left out.
+
+    Downlink packets come from memory and go nowhere, so that the device alone counts. Uplink packets must be fresh:
+    a generator on the other core sends them over memif and takes what comes out.
+    """
     runs = []
     for sas in plan.sas:
         with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
-            sets, config = Path(folder) / "sets", Path(folder) / "secgw.cfg"
-            programs.capture("--sets", sets, "--ues", sas)
-            with open(sets, encoding="ascii") as lines, open(config, "w", encoding="ascii") as out:
-                out.writelines(line + "\n" for line in configuration(lines))
+            case = SecgwCase(programs, plan, program, Path(folder), sas)
             try:
-                runs += secgw_runs(programs, plan, program, config, sas)
+                runs += [case.rows(repeat) for repeat in range(plan.repeats)]
             except DeviceError as error:
                 say(f"secgw: nothing measured with {sas} SAs: {error}")
     return median_rows(runs, ("device", "sas", "bytes", "way"))
 
 
-def secgw_runs(programs, plan, program, config, sas):
-    runs = []
-    for repeat in range(plan.repeats):
-        for device in (gmespd(programs, plan, sas + 100), Secgw(program, programs.device_core, config, sas)):
-            say(f"secgw {repeat + 1}/{plan.repeats}: {device.name}, {sas} SAs")
-            runs.append(secgw_rows(programs, plan, device, sas))
-    return runs
+class SecgwCase:
+    """Sets, configuration and captures of so many SAs, and both devices with them."""
+
+    def __init__(self, programs, plan, program, folder, sas):
+        self.programs, self.plan, self.program, self.sas = programs, plan, program, sas
+        self.sizes = [size for size in plan.sizes if size in (300, 1400)]
+        self.sets, self.config = folder / "sets", folder / "secgw.cfg"
+        frames = ["--ues", sas, "--one-sa", "--direction", "downlink", "--packets", plan.capture_packets]
+        programs.capture("--sets", self.sets, *frames)
+        self.captures = {size: folder / f"{size}.pcap" for size in self.sizes}
+        for size, capture in self.captures.items():
+            programs.capture("--pcap", capture, "--size", size, *frames)
+        with open(self.sets, encoding="ascii") as lines, open(self.config, "w", encoding="ascii") as out:
+            out.writelines(line + "\n" for line in configuration(lines))
+
+    def secgw(self, **devices):
+        return Secgw(self.program, self.programs.device_core, self.config, self.sas, **devices)
+
+    def rows(self, repeat):
+        rows = []
+        say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, downlink")
+        for size, capture in self.captures.items():
+            ours = captured_rate(self.programs, self.plan, [capture], [self.programs.device_core], self.sets, self.sas)
+            with self.secgw(**captured_ports([capture], self.plan)) as device:
+                theirs = device.sent_per_s(self.plan.count_s)
+            rows += [self.row("gmespd", size, "downlink", ours), self.row("ipsec-secgw", size, "downlink", theirs)]
+        say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, uplink")
+        for device in (gmespd(self.programs, self.plan, self.sas + 100), self.secgw()):
+            with device:
+                sent = self.programs.traffic(device, "--ues", self.sas, "--one-sa", "--sizes", *self.sizes,
+                                             "--direction", "uplink", "--window", 1024, "--packets",
+                                             self.plan.traffic_packets, has_sets=isinstance(device, Secgw))
+            rows += [self.row(device.name, row["bytes"], "uplink", row["received_per_s"]) for row in sent]
+        return rows
+
+    def row(self, device, size, way, received_per_s):
+        return {"device": device, "sas": self.sas, "bytes": size, "way": way, "received_per_s": received_per_s}
 
 
-def secgw_rows(programs, plan, device, sas):
-    sizes = [size for size in plan.sizes if size in (300, 1400)]
-    with device:
-        rows = programs.traffic(device, "--ues", sas, "--one-sa", "--sizes", *sizes, "--direction",
-                                "uplink", "downlink", "--window", 1024, "--packets", plan.traffic_packets,
-                                has_sets=isinstance(device, Secgw))
-    return [{"device": device.name, "sas": sas, "bytes": row["bytes"], "way": row["way"], "lost": row["lost"],
-             "received_per_s": row["received_per_s"]} for row in rows]
+def captured_ports(captures, plan):
+    """Ports of a device: clear SIP from memory, again and again, and ESP that goes nowhere."""
+    return {"access": "net_null0,no-rx=1",
+            "host": "net_pcap1," + "".join(f"rx_pcap={capture}," for capture in captures) + "infinite_rx=1",
+            "packet_buffers": plan.capture_packets * len(captures) + 16_384}
 
 
-def captured_rate(programs, plan, folder, captures, cores, sets):
-    """Packets/s that workers turn from clear SIP, which they read from memory, into ESP, which goes nowhere."""
-    host = "net_pcap1," + "".join(f"rx_pcap={capture}," for capture in captures) + "infinite_rx=1"
-    buffers = plan.capture_packets * len(captures) + 16_384
-    with Gmespd(programs.build, cores, plan.traffic_ues * 2 + 100, access="net_null0,no-rx=1", host=host,
-                packet_buffers=buffers, small_pages=programs.small_pages) as device:
+def captured_rate(programs, plan, captures, cores, sets, ues):
+    """Packets/s that workers of gmespd turn from clear SIP into ESP."""
+    with Gmespd(programs.build, cores, ues + 100, small_pages=programs.small_pages,
+                **captured_ports(captures, plan)) as device:
         gmespctl = programs.build / "control/cli/gmespctl"
         subprocess.run([gmespctl, "--socket", device.socket, "sa", "load", sets], check=True, stdout=subprocess.DEVNULL)
         time.sleep(min(0.5, plan.count_s))  # the owners of SAs are found
@@ -227,16 +253,16 @@ def workers(programs, plan):
     cores = [programs.device_core, programs.generator_core]
     ones, twos, gains = [], [], []
     with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
-        captures, sets = [], Path(folder) / "sets"
-        programs.capture("--sets", sets, "--ues", plan.traffic_ues * 2)
+        captures, sets, ues = [], Path(folder) / "sets", plan.traffic_ues * 2
+        programs.capture("--sets", sets, "--ues", ues)
         for number in range(2):  # UEs of their own for each worker, so that no packet is handed over
             captures.append(Path(folder) / f"{number}.pcap")
             programs.capture("--pcap", captures[-1], "--direction", "downlink", "--packets", plan.capture_packets,
                              "--ues", plan.traffic_ues, "--first-ue", number * plan.traffic_ues)
         for repeat in range(plan.repeats):
             say(f"workers {repeat + 1}/{plan.repeats}")
-            ones.append(captured_rate(programs, plan, folder, captures[:1], cores[:1], sets))
-            twos.append(captured_rate(programs, plan, folder, captures, cores, sets))
+            ones.append(captured_rate(programs, plan, captures[:1], cores[:1], sets, ues))
+            twos.append(captured_rate(programs, plan, captures, cores, sets, ues))
             gains.append(ceiling_gain(programs, cores))
     return {"one_per_s": statistics.median(ones), "two_per_s": statistics.median(twos),
             "ceiling_gain": statistics.median(gains)}
@@ -263,7 +289,8 @@ def mix(programs, plan):
                 capture, sets = Path(folder) / "pcap", Path(folder) / "sets"
                 programs.capture("--pcap", capture, "--sets", sets, "--direction", "downlink", "--packets",
                                  plan.capture_packets, "--ues", plan.traffic_ues, *suite)
-                rates[kind].append(captured_rate(programs, plan, folder, [capture], [programs.device_core], sets))
+                rates[kind].append(captured_rate(programs, plan, [capture], [programs.device_core], sets,
+                                                 plan.traffic_ues))
     result = {kind: statistics.median(values) for kind, values in rates.items()}
     with gmespd(programs, plan, plan.traffic_ues + 100) as device:
         rows = programs.traffic(device, "--ues", plan.traffic_ues, "--other-every", OTHER_EVERY, "--search", "--loads",

@@ -77,9 +77,11 @@ def single_figures(rows):
 
 
 def gap_figures(rows):
-    """Beside P6: a moment on a core waits for the end of the gap it falls into, whatever runs there."""
+    """Beside P6: what the gaps of a core alone make of p99, whatever runs there."""
     for row in rows:
-        yield Figure("P6", f"core {row['core']}, a spinning thread alone: p99 of waits", row["wait_p99_us"], unit=" us")
+        for load in (10, 80):
+            yield Figure("P6", f"core {row['core']}, gaps of a spinning thread alone: p99 at {load} % load",
+                         row[f"p99_us_at_{load}"], unit=" us")
 
 
 def latency_figures(rows):

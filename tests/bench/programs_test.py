@@ -169,8 +169,10 @@ class Figures(unittest.TestCase):
         self.assertEqual(self.lines(workers=workers), ["P9 two workers 1.00 (goal 0.95) met"])
 
     def test_what_the_machine_takes_is_told_beside_latencies(self):
-        gaps = [{"core": 1, "seconds": 5.0, "gaps": 9, "away_share": 0.02, "wait_p99_us": 38.04, "wait_p999_us": 400.0}]
-        self.assertEqual(self.lines(gaps=gaps), ["P6 core 1, a spinning thread alone: p99 of waits 38.0 us"])
+        gaps = [{"core": 1, "away_share": 0.02, "p99_us_at_10": 38.04, "p99_us_at_80": 400.0}]
+        self.assertEqual(self.lines(gaps=gaps), [
+            "P6 core 1, gaps of a spinning thread alone: p99 at 10 % load 38.0 us",
+            "P6 core 1, gaps of a spinning thread alone: p99 at 80 % load 400.0 us"])
 
     def test_what_is_missing_is_known(self):
         self.assertEqual(targets.not_measured({}), [f"P{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)])
