@@ -4,35 +4,25 @@
 // What comes to the core at a random moment waits for the end of the gap that it falls into, and
 // for all that came before it in the gap. At load r, the backlog of a gap of g is gone g / (1 - r)
 // after its begin, and waits fall from g to 0 in that time. No program can have better quantiles.
-#include <x86intrin.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "tsc.h"
+
 namespace {
 
 constexpr double kGapMinUs = 1;
-
-double ticks_per_us() {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  const uint64_t ticks = __rdtsc();
-  while (Clock::now() - start < std::chrono::milliseconds(50)) continue;
-  const std::chrono::duration<double, std::micro> passed = Clock::now() - start;
-  return static_cast<double>(__rdtsc() - ticks) / passed.count();
-}
 
 struct Watch {
   double seen_us = 0;
   std::vector<double> gaps_us;
 
   void run(double seconds) {
-    const double ticks = ticks_per_us();
+    const double ticks = 1e3 * gmesp::bench::ticks_per_ns();
     const uint64_t start = __rdtsc();
     uint64_t last = start;
     gaps_us.reserve(1 << 20);

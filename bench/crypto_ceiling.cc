@@ -5,10 +5,7 @@
 // genuine. Medians. Usage: crypto_ceiling [sse|avx|avx2|avx512|auto [ESP payload bytes ...]]
 // 3DES is left out where IPsec-MB has no lanes for it (anything but AVX-512): it takes two
 // microseconds for a byte there.
-#include <x86intrin.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
@@ -21,6 +18,7 @@
 #include "crypto/ipsec_mb_engine.h"
 #include "crypto/job_check.h"
 #include "crypto/openssl_engine.h"
+#include "tsc.h"
 
 namespace {
 
@@ -38,15 +36,6 @@ void check(bool holds, const char* what) {
   if (holds) return;
   std::fprintf(stderr, "crypto_ceiling: %s\n", what);
   std::exit(1);
-}
-
-double tsc_ticks_per_ns() {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  const uint64_t ticks = __rdtsc();
-  while (Clock::now() - start < std::chrono::milliseconds(20)) continue;
-  const std::chrono::duration<double, std::nano> passed = Clock::now() - start;
-  return static_cast<double>(__rdtsc() - ticks) / passed.count();
 }
 
 /// A batch of genuine packets of one kind.
@@ -122,13 +111,13 @@ VectorArch arch_named(std::string_view text) {
 }
 
 void print_rows(Suite suite, Direction direction, uint32_t payload_bytes, VectorArch arch) {
-  static const double ticks_per_ns = tsc_ticks_per_ns();
+  static const double ticks_per_ns = gmesp::bench::ticks_per_ns();
   const Manager manager = make_manager(arch);
   IpsecMbEngine lanes(arch);
   OpenSslEngine single;
   Engine engine;
   // Without lanes a packet of 3DES takes IPsec-MB most of a millisecond, however many there are.
-  const bool has_lanes = suite.cipher != Cipher::kDesEde3Cbc || lanes.arch() == VectorArch::kAvx512;
+  const bool has_lanes = break_even_jobs(lanes.arch(), suite, direction) != kNeverOnLanes;
   for (const uint32_t batch : kBatches) {
     if (batch > 1 && !has_lanes) break;
     Workload workload(suite, direction, payload_bytes, batch);

@@ -50,8 +50,9 @@ class DeviceError(RuntimeError):
 class Device:
     """A process with a folder of its own on tmpfs."""
 
-    def __init__(self, name):
+    def __init__(self, name, access=None, host=None):
         self.name = name
+        self._ports = (access, host)
         self.process = None
         self.folder = None
         self._holder = tempfile.TemporaryDirectory(prefix=f"gmesp-bench-{name}-", dir="/dev/shm")
@@ -60,6 +61,10 @@ class Device:
         socket = self.folder / "memif.sock"
         # The two ends of a port are named differently: both may live in one process's name space of devices.
         return MEMIF.format(port=port, role=role, id=port, socket=socket, rsize=RING_BITS)
+
+    def ports(self):
+        """Device strings: memif where nothing else was said."""
+        return [device or self.memif(port, "server") for port, device in enumerate(self._ports)]
 
     def peer(self, port):
         return self.memif(port, "client")
@@ -116,10 +121,10 @@ class Gmespd(Device):
 
     def __init__(self, build, cores, capacity_sets, access=None, host=None, packet_buffers=0,
                  small_pages=False):
-        super().__init__("gmespd")
+        super().__init__("gmespd", access, host)
         self.program = Path(build) / "dataplane/gmespd"
         self.cores, self.capacity_sets = cores, capacity_sets
-        self.devices, self.packet_buffers = [access, host], packet_buffers
+        self.packet_buffers = packet_buffers
         self.pages = "small" if small_pages else "auto"
 
     @property
@@ -127,7 +132,7 @@ class Gmespd(Device):
         return self.folder / "gmespd.sock"
 
     def command(self):
-        access, host = (device or self.memif(port, "server") for port, device in enumerate(self.devices))
+        access, host = self.ports()
         config = self.folder / "gmespd.toml"
         config.write_text(GMESPD.format(name=f"gmesp-bench-{os.getpid()}", folder=self.folder, access=access, host=host,
                                         cores=list(self.cores), capacity=self.capacity_sets, pages=self.pages,
@@ -147,12 +152,12 @@ class Secgw(Device):
     """
 
     def __init__(self, program, core, config, sas, access=None, host=None, packet_buffers=0, replay_window=0):
-        super().__init__("ipsec-secgw")
+        super().__init__("ipsec-secgw", access, host)
         self.program, self.core, self.config, self.sas = program, core, config, sas
-        self.devices, self.packet_buffers, self.replay_window = [access, host], packet_buffers, replay_window
+        self.packet_buffers, self.replay_window = packet_buffers, replay_window
 
     def command(self):
-        access, host = (device or self.memif(port, "server") for port, device in enumerate(self.devices))
+        access, host = self.ports()
         # -u names the port that ESP comes on. Mbufs are for rings, crypto queues and caches; sessions take theirs, too.
         mbufs = self.sas + 40_000 + self.packet_buffers
         return ["stdbuf", "-oL", self.program,

@@ -5,11 +5,8 @@
 // UEs are drawn at random for every packet; inbound packets are made anew for every round, with
 // fresh sequence numbers, outside the measured time. Medians over rounds, the pipeline and the bare
 // library in turn.
-#include <x86intrin.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -18,11 +15,13 @@
 #include <vector>
 
 #include "bare_ipsec_mb.h"
+#include "crypto/engine_choice.h"
 #include "crypto/ipsec_mb_manager.h"
 #include "crypto/openssl_engine.h"
 #include "dataplane/ipsec/pipeline.h"
 #include "frame_memory.h"
 #include "phones.h"
+#include "tsc.h"
 
 namespace {
 
@@ -36,15 +35,6 @@ using ipsec::Packet;
 using ipsec::Side;
 
 constexpr uint32_t kBurst = 64;
-
-double ticks_per_ns() {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  const uint64_t ticks = __rdtsc();
-  while (Clock::now() - start < std::chrono::milliseconds(50)) continue;
-  const std::chrono::duration<double, std::nano> passed = Clock::now() - start;
-  return static_cast<double>(__rdtsc() - ticks) / passed.count();
-}
 
 struct Case {
   PhoneOptions phones;
@@ -145,8 +135,9 @@ class Measurement {
                   wanted.is_inbound ? crypto::Direction::kInbound : crypto::Direction::kOutbound,
                   crypto::JobStatus::kPending};
     }
-    const bool has_lanes = wanted.phones.suite.cipher != crypto::Cipher::kDesEde3Cbc ||
-                           crypto::arch_of(*manager_) == crypto::VectorArch::kAvx512;
+    const bool has_lanes =
+        crypto::break_even_jobs(crypto::arch_of(*manager_), wanted.phones.suite,
+                                crypto::Direction::kInbound) != crypto::kNeverOnLanes;
     const uint64_t start = __rdtsc();
     if (has_lanes)
       for (uint32_t at = 0; at < kRoundPackets; at += kBurst)
@@ -207,7 +198,7 @@ int main(int argc, char** argv) {
                                  : crypto::Cipher::kNull};
   options.is_tunnel = mode == "udp-enc-tun";
   options.is_ipv4 = family == 4;
-  const double ticks = ticks_per_ns();
+  const double ticks = bench::ticks_per_ns();
   if (!as_json)
     std::printf("%8s %6s  %-4s %-24s %-12s %-2s %10s %10s %12s %8s\n", "UEs", "bytes", "dir",
                 "suite", "mode", "IP", "ns", "bare ns", "packets/s", "of bare");

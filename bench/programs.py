@@ -40,20 +40,11 @@ class Programs:
 
     def ceilings(self, sizes, cores):
         """crypto_ceiling at the same time on each of the cores: a list of rows for each."""
-        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-                   for command in self.ceiling_commands(sizes, cores)]
-        texts = [process.communicate()[0] for process in running]
-        if any(process.returncode for process in running):
-            raise ProgramError("crypto_ceiling failed")
-        return [ceiling_rows(text) for text in texts]
+        return [ceiling_rows(text) for text in side_by_side(self.ceiling_commands(sizes, cores))]
 
     def gaps(self, cores, seconds):
         """core_gaps at the same time on each of the cores: a row for each."""
-        running = [subprocess.Popen(self.command("core_gaps", "--seconds", seconds, core=core), stdout=subprocess.PIPE,
-                                    text=True) for core in cores]
-        texts = [process.communicate()[0] for process in running]
-        if any(process.returncode for process in running):
-            raise ProgramError("core_gaps failed")
+        texts = side_by_side(self.command("core_gaps", "--seconds", seconds, core=core) for core in cores)
         return [{"core": core, **json.loads(text)} for core, text in zip(cores, texts)]
 
     def generator_command(self, device, *arguments, has_sets=False):
@@ -78,6 +69,16 @@ class Programs:
         """Counters of gmespd's ports, access first."""
         gmespctl = [str(self.build / "control/cli/gmespctl"), "--json", "--socket", str(device.socket), "ports"]
         return json.loads(self.run(gmespctl))
+
+
+def side_by_side(commands):
+    """Runs them at the same time; returns what each printed."""
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    texts = [process.communicate()[0] for process in running]
+    for process in running:
+        if process.returncode:
+            raise ProgramError(f"{' '.join(process.args)}: exit status {process.returncode}")
+    return texts
 
 
 def ceiling_rows(text):

@@ -108,7 +108,6 @@ def churn_figures(churn):
         share = 100 * (1 - traffic["received_per_s_during"] / traffic["received_per_s_before"])
         yield Figure("P7", f"rate lost at {traffic['exchanged_per_s']:.0f} sets/s", share, 5, at_most=True, unit=" %")
         yield Figure("P7", "packets lost meanwhile", traffic["lost"], 0, at_most=True)
-        yield Figure("P7", "packets lost in all trials", traffic["lost_in_all"])
     if "memory" in churn:
         memory = churn["memory"]
         yield Figure("P8", f"bytes per SA at {memory['sas']} SAs", memory["bytes_per_sa"], 400, at_most=True)

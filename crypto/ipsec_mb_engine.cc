@@ -7,6 +7,7 @@
 
 #include "crypto/engine.h"
 #include "crypto/job_check.h"
+#include "crypto/key_lines.h"
 
 namespace gmesp::crypto {
 namespace {
@@ -17,21 +18,8 @@ static_assert(IpsecMbEngine::kJobsMax == Engine::kJobsMax);
 /// How far ahead of the job being filled its keys are fetched.
 constexpr uint32_t kPrefetchJobs = 16;
 
-/// `asm`, because g++ 12 deletes __builtin_prefetch from a function that does nothing else.
-void prefetch_lines(const uint8_t* at, uint32_t lines) {
-  for (uint32_t i = 0; i < lines; ++i) asm volatile("prefetcht0 %0" : : "m"(at[i * 64]));
-}
-
-void prefetch_keys(const CryptoJob& job) {
-  const uint8_t* schedule = job.keys->cipher_schedule.data();
-  if (job.suite.cipher == Cipher::kAesCbc128) {
-    const bool is_outbound = job.direction == Direction::kOutbound;
-    prefetch_lines(schedule + (is_outbound ? SaKeys::kAesEncryptOffset : SaKeys::kAesDecryptOffset),
-                   3);
-  } else if (job.suite.cipher == Cipher::kDesEde3Cbc) {
-    prefetch_lines(schedule, 6);
-  }
-  prefetch_lines(schedule + sizeof(SaKeys::cipher_schedule), 1);
+void prefetch_keys_of(const CryptoJob& job) {
+  prefetch_keys(*job.keys, job.suite.cipher, job.direction);
 }
 
 void fill_cipher(IMB_JOB& mb, const CryptoJob& job, std::array<const void*, 3>& des_schedules) {
@@ -110,9 +98,9 @@ void IpsecMbEngine::process(std::span<CryptoJob* const> jobs) noexcept {
     for (CryptoJob* job : jobs) job->status = JobStatus::kFailed;
     return;
   }
-  for (uint32_t i = 0; i < std::min(count, kPrefetchJobs); ++i) prefetch_keys(*jobs[i]);
+  for (uint32_t i = 0; i < std::min(count, kPrefetchJobs); ++i) prefetch_keys_of(*jobs[i]);
   for (uint32_t i = 0; i < count; ++i) {
-    if (i + kPrefetchJobs < count) prefetch_keys(*jobs[i + kPrefetchJobs]);
+    if (i + kPrefetchJobs < count) prefetch_keys_of(*jobs[i + kPrefetchJobs]);
     CryptoJob& job = *jobs[i];
     job.status = JobStatus::kFailed;  // until the library says otherwise
     burst[i]->user_data = &job;

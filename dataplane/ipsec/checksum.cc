@@ -162,14 +162,14 @@ void set_l4_checksum(Packet& packet, uint32_t l4_bytes) {
   store(checksum, value);
 }
 
-uint16_t checksum_of_sum(uint32_t sum) {
+uint16_t checksum_of_sum(uint64_t sum) {
   return static_cast<uint16_t>(~folded(sum));
 }
 
 uint16_t updated_checksum(uint16_t checksum, uint16_t before, uint16_t after) {
   // RFC 1624 3, equation 3: HC' = ~(~HC + ~m + m').
-  return static_cast<uint16_t>(
-      ~folded(uint64_t{static_cast<uint16_t>(~checksum)} + static_cast<uint16_t>(~before) + after));
+  return checksum_of_sum(uint64_t{static_cast<uint16_t>(~checksum)} +
+                         static_cast<uint16_t>(~before) + after);
 }
 
 }  // namespace gmesp::ipsec

@@ -28,8 +28,8 @@ bool l4_checksum_good(const Packet& packet, uint32_t l4_bytes);
 /// Writes it (UDP: 0 becomes 0xffff). The same lengths as above, or nothing is written.
 void set_l4_checksum(Packet& packet, uint32_t l4_bytes);
 
-/// The checksum of words that add up to `sum`.
-uint16_t checksum_of_sum(uint32_t sum);
+/// The checksum of words, of 16 or 32 bits, that add up to `sum`.
+uint16_t checksum_of_sum(uint64_t sum);
 /// RFC 1624: what `checksum` becomes when the 16-bit word `before` turns into `after`.
 uint16_t updated_checksum(uint16_t checksum, uint16_t before, uint16_t after);
 

@@ -114,10 +114,6 @@ Inherited inherited_from(const uint8_t* ip, bool is_ipv4, const OutboundOptions&
   return inherited;
 }
 
-uint32_t words(uint32_t address) {
-  return (address >> 16) + (address & 0xffff);
-}
-
 void write_outer_ipv4(uint8_t* ip, const Layers& layers, const Inherited& inherited,
                       uint16_t identification, uint8_t ttl) {
   constexpr uint32_t kVersionAndHeaderWords = 0x45 << 8;
@@ -134,9 +130,9 @@ void write_outer_ipv4(uint8_t* ip, const Layers& layers, const Inherited& inheri
   store_be32(ip + kIpv4DestinationAt, destination);
   // Of the values, since the bytes are still on their way to the cache.
   store_be16(ip + kIpv4ChecksumAt,
-             checksum_of_sum(kVersionAndHeaderWords + inherited.traffic_class + layers.l3_bytes +
-                             identification + fragment + ttl_protocol + words(source) +
-                             words(destination)));
+             checksum_of_sum(uint64_t{source} + destination + kVersionAndHeaderWords +
+                             inherited.traffic_class + layers.l3_bytes + identification + fragment +
+                             ttl_protocol));
 }
 
 void write_outer_ipv6(uint8_t* ip, const Layers& layers, const Inherited& inherited,

@@ -20,7 +20,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "dataplane/ipsec/prefetch.h"
+#include "crypto/prefetch.h"
 #include "dataplane/ipsec/sa.h"
 
 namespace gmesp::ipsec {
@@ -41,7 +41,7 @@ class LookupTable {
   /// Takes out one entry that insert(hash, sa) put in; false if there is none.
   bool erase(uint64_t hash, SaIndex sa);
 
-  void prefetch_bucket(uint64_t hash) const { prefetch(&first_bucket(hash)); }
+  void prefetch_bucket(uint64_t hash) const { crypto::prefetch(&first_bucket(hash)); }
 
   /// The first index whose fingerprint fits and for which `is_match(index)` is true; else kNoSa.
   template <class Match>

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "crypto/prefetch.h"
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/header_layout.h"
-#include "dataplane/ipsec/prefetch.h"
 #include "dataplane/ipsec/tcp_mss.h"
 
 namespace gmesp::ipsec {
@@ -48,15 +48,15 @@ bool is_of_link(const Packet& packet) {
 
 bool may_not_be_cut(const Packet& packet) {
   if (!packet.layers.is_ipv4) return true;
-  return load_be16(packet.at(packet.layers.l3_offset) + 6) & kIpv4DontFragment;
+  return load_be16(packet.at(packet.layers.l3_offset) + kIpv4FragmentAt) & kIpv4DontFragment;
 }
 
 /// What prepare_outbound() writes to: a line that is not there yet would hold up the writes behind
 /// it.
 void prefetch_both_ends(const Packet& packet) {
   constexpr uint32_t kFrontBytes = 32;  // of ESP header and IV, at least
-  prefetch(packet.data - kFrontBytes);
-  prefetch(packet.data + packet.length);
+  crypto::prefetch(packet.data - kFrontBytes);
+  crypto::prefetch(packet.data + packet.length);
 }
 
 }  // namespace
@@ -128,7 +128,7 @@ uint32_t Pipeline::shed(std::span<Packet> packets, uint64_t now_ms) {
   std::array<void*, kShedTogether> owners;
   uint32_t left = 0, shed = 0;
   for (size_t at = 0; at < packets.size(); ++at) {
-    if (at + kLookAhead < packets.size()) prefetch(packets[at + kLookAhead].data);
+    if (at + kLookAhead < packets.size()) crypto::prefetch(packets[at + kLookAhead].data);
     Packet& packet = packets[at];
     if (!is_plainly_clear(packet, classify_options_) || takes_clear_credit()) {
       if (left != at) packets[left] = packet;

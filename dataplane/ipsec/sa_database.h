@@ -22,8 +22,8 @@
 #include <string>
 
 #include "control/shm/layout.h"
+#include "crypto/key_lines.h"
 #include "dataplane/ipsec/free_list.h"
-#include "dataplane/ipsec/key_lines.h"
 #include "dataplane/ipsec/lookup_hash.h"
 #include "dataplane/ipsec/lookup_table.h"
 #include "dataplane/ipsec/peer_index.h"
@@ -132,12 +132,12 @@ class SaDatabase {
   SaIndex candidate_outbound(uint64_t hash) const { return outbound_.candidate(hash); }
   /// Both lines of the SA.
   void prefetch_sa(SaIndex sa) const {
-    prefetch(&memory_.hot(sa).identity);
-    prefetch(&memory_.hot(sa).progress);
+    crypto::prefetch(&memory_.hot(sa).identity);
+    crypto::prefetch(&memory_.hot(sa).progress);
   }
   /// Those lines of its keys that its direction reads. Reads the SA.
   void prefetch_keys(SaIndex sa) const {
-    ipsec::prefetch_keys(
+    crypto::prefetch_keys(
         keys(sa), memory_.hot(sa).identity.suite.cipher,
         is_inbound(role_of(sa)) ? crypto::Direction::kInbound : crypto::Direction::kOutbound);
   }

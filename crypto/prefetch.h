@@ -1,7 +1,7 @@
 // Brings a cache line near without waiting for it.
 #pragma once
 
-namespace gmesp::ipsec {
+namespace gmesp::crypto {
 
 /// A fault-free hint; `line` need not point at anything. Volatile assembler, because g++ 12 drops
 /// __builtin_prefetch from functions that do nothing else.
@@ -13,4 +13,4 @@ inline void prefetch(const void* line) {
 #endif
 }
 
-}  // namespace gmesp::ipsec
+}  // namespace gmesp::crypto

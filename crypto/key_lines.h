@@ -4,26 +4,25 @@
 #include <cstdint>
 
 #include "crypto/job.h"
+#include "crypto/prefetch.h"
 #include "crypto/sa_keys.h"
-#include "dataplane/ipsec/prefetch.h"
 
-namespace gmesp::ipsec {
+namespace gmesp::crypto {
 
-inline void prefetch_keys(const crypto::SaKeys& keys, crypto::Cipher cipher,
-                          crypto::Direction direction) {
+inline void prefetch_keys(const SaKeys& keys, Cipher cipher, Direction direction) {
   constexpr uint32_t kLineBytes = 64;
   constexpr uint32_t kAesScheduleBytes = 176;
   uint32_t from = 0;
   uint32_t bytes = 0;
-  if (cipher == crypto::Cipher::kAesCbc128) {
+  if (cipher == Cipher::kAesCbc128) {
     bytes = kAesScheduleBytes;
-    if (direction == crypto::Direction::kInbound) from = crypto::SaKeys::kAesDecryptOffset;
-  } else if (cipher == crypto::Cipher::kDesEde3Cbc) {
-    bytes = 3 * crypto::SaKeys::kDesScheduleBytes;
+    if (direction == Direction::kInbound) from = SaKeys::kAesDecryptOffset;
+  } else if (cipher == Cipher::kDesEde3Cbc) {
+    bytes = 3 * SaKeys::kDesScheduleBytes;
   }
   for (uint32_t at = from; at < from + bytes; at += kLineBytes)
     prefetch(keys.cipher_schedule.data() + at);
   prefetch(&keys.hmac_inner);
 }
 
-}  // namespace gmesp::ipsec
+}  // namespace gmesp::crypto
