@@ -10,8 +10,9 @@
 
 namespace gmesp::bench {
 
-/// Fills jobs, submits, flushes; no ICV is compared. All jobs of one suite and direction, at most
-/// IMB_MAX_BURST_SIZE. False if the library took fewer.
+/// Fills jobs and submits them by the fastest calls there are for the suite; no ICV is compared.
+/// All jobs of one suite and direction, at least one and at most IMB_MAX_BURST_SIZE. False if the
+/// library took fewer.
 bool run_bare(IMB_MGR* manager, std::span<crypto::CryptoJob> jobs);
 
 }  // namespace gmesp::bench

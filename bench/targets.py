@@ -49,8 +49,10 @@ def pipeline_figures(rows):
             continue
         case = f"{row['suite']} {row['mode']} {row['bytes']}B {row['direction']}"
         if not row["suite"].startswith("des"):  # whose crypto takes so long that differences of it are noise
-            yield Figure("P2", case, (row["pipeline_ns"] - row["bare_ns"]) /
-                         (base["pipeline_ns"] - base["bare_ns"]), 1.15, at_most=True)
+            # Of what ciphering takes in the cache: bare_ns also holds waits for memory that the pipeline does not have,
+            # so that nothing may be left of it, and what is left tells of the library's misses.
+            yield Figure("P2", case, (row["pipeline_ns"] - row["ciphering_ns"]) /
+                         (base["pipeline_ns"] - base["ciphering_ns"]), 1.15, at_most=True)
         else:
             yield Figure("P2", case, row["rate_over_bare"], 0.95)
     for (size, way), row in reference.items():

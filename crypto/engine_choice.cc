@@ -26,10 +26,15 @@ constexpr uint32_t kNever = kNeverOnLanes;
 // IPsec-MB uses SHA-NI in its SSE manager only. Such CPUs may also lack it, hence 2 where 1 would
 // do. AVX is used by CPUs too old for SHA-NI, where OpenSSL's SHA-1 is slower than above, hence 4.
 //
-// AVX-512 is from another CPU (a Zen 5; cycles at 300 bytes outbound, the last number OpenSSL's
-// with kept EVP contexts): aes/sha-1 2669 1514 907 585 against 1544, aes/md5 5370 2889 1607 803
-// against 2347, 3des/sha-1 92004 46048 23224 11796 against 23014. A draw counts for OpenSSL. NULL
-// was not measured there and stands as for AVX2.
+// AVX-512 on a Zen 5, where SHA-1 with AES and NULL goes in stages (job_stages.h):
+//                  OpenSSL    1     2     3     4     6     8    32
+//   null/md5           551    1572   826   561   436   314   247   134
+//   aes/md5            831    1883   991   718   533   372   294   161
+//   3des/md5          9364   36475 18187 12298  9329  6156  4723  2368
+//   null/sha-1         220     671   386   280   220   167   140    74
+//   aes/sha-1          461     971   541   391   308   234   200   113
+//   3des/sha-1        8933   35754 17927 11918  8951  6067  4587  2307
+// A draw counts for OpenSSL.
 constexpr std::array<BreakEven, kSuiteCount> kSse = {
     {{3, 3}, {2, 2}, {kNever, kNever}, {2, 2}, {2, 2}, {kNever, kNever}}};
 constexpr std::array<BreakEven, kSuiteCount> kAvx = {
@@ -37,7 +42,7 @@ constexpr std::array<BreakEven, kSuiteCount> kAvx = {
 constexpr std::array<BreakEven, kSuiteCount> kAvx2 = {
     {{3, 3}, {2, 2}, {kNever, kNever}, {6, 6}, {4, 3}, {kNever, kNever}}};
 constexpr std::array<BreakEven, kSuiteCount> kAvx512 = {
-    {{3, 3}, {3, 3}, {5, 5}, {6, 6}, {3, 3}, {5, 5}}};
+    {{4, 4}, {3, 3}, {5, 5}, {5, 5}, {3, 3}, {5, 5}}};
 
 const std::array<BreakEven, kSuiteCount>& table(VectorArch arch) {
   switch (arch) {

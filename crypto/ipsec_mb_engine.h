@@ -4,8 +4,8 @@
 // lanes between two calls.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "crypto/ipsec_mb_manager.h"
@@ -13,11 +13,15 @@
 
 namespace gmesp::crypto {
 
+class JobChain;
+class JobStages;
+
 class IpsecMbEngine {
  public:
   static constexpr uint32_t kJobsMax = 128;
 
   explicit IpsecMbEngine(VectorArch arch = VectorArch::kAuto);  ///< throws EngineError
+  ~IpsecMbEngine();
 
   /// Runs up to kJobsMax jobs, each of which is_valid() (job_check.h). Every status is set on
   /// return.
@@ -26,14 +30,9 @@ class IpsecMbEngine {
   VectorArch arch() const { return arch_of(*manager_); }
 
  private:
-  /// What the library reads and writes besides packet and SaKeys, for one job under way.
-  struct alignas(64) Scratch {
-    std::array<const void*, 3> des_schedules;
-    std::array<uint8_t, kIcvBytes> inbound_icv;
-  };
-
   Manager manager_;
-  std::array<Scratch, kJobsMax> scratch_;
+  std::unique_ptr<JobStages> stages_;
+  std::unique_ptr<JobChain> chain_;
 };
 
 }  // namespace gmesp::crypto

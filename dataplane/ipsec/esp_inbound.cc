@@ -1,5 +1,6 @@
 #include "dataplane/ipsec/esp_inbound.h"
 
+#include <array>
 #include <cstring>
 
 #include "dataplane/ipsec/byte_order.h"
@@ -92,6 +93,35 @@ void learn_peer_port(SaDatabase& database, const InboundItem& item, bool is_newe
   news.peer_port_changed = true;
 }
 
+/// Whether the `count` bytes that end at `end` are 1, 2, 3, ...; there are sixteen or more before
+/// `end` in every packet, of headers at least.
+bool is_padding(const uint8_t* end, uint32_t count) {
+  constexpr uint32_t kBytesMax = 16;  // of those that ciphers need
+  static constexpr auto kExpected = [] {
+    std::array<uint8_t, 2 * kBytesMax> bytes{};
+    for (uint8_t i = 0; i < kBytesMax; ++i) bytes[kBytesMax + i] = i + 1;
+    return bytes;
+  }();
+  static constexpr auto kKept = [] {
+    std::array<uint8_t, 2 * kBytesMax> bytes{};
+    for (uint32_t i = 0; i < kBytesMax; ++i) bytes[kBytesMax + i] = 0xff;
+    return bytes;
+  }();
+  if (count > kBytesMax) {
+    const uint8_t* padding = end - count;
+    uint32_t difference = 0;
+    for (uint32_t i = 0; i < count; ++i) difference |= padding[i] ^ (i + 1);
+    return difference == 0;
+  }
+  // All at once: how much padding there is cannot be foreseen.
+  using Bytes = std::array<uint64_t, kBytesMax / sizeof(uint64_t)>;
+  Bytes found, expected, kept;
+  std::memcpy(found.data(), end - kBytesMax, kBytesMax);
+  std::memcpy(expected.data(), kExpected.data() + count, kBytesMax);
+  std::memcpy(kept.data(), kKept.data() + count, kBytesMax);
+  return (((found[0] & kept[0]) ^ expected[0]) | ((found[1] & kept[1]) ^ expected[1])) == 0;
+}
+
 /// RFC 2406 2.4: padding is 1, 2, 3, ... and fits; only then is there a payload.
 bool read_trailer(const InboundItem& item, const crypto::CryptoJob& job, Payload& payload) {
   const uint32_t head_bytes = esp_head_bytes(job.suite);
@@ -99,11 +129,8 @@ bool read_trailer(const InboundItem& item, const crypto::CryptoJob& job, Payload
   const uint8_t* end = job.esp + job.esp_bytes;
   const uint32_t pad_bytes = end[-2];
   if (pad_bytes + kEspTrailerBytes > ciphered) return false;
-  const uint8_t* padding = end - kEspTrailerBytes - pad_bytes;
-  uint32_t difference = 0;
-  for (uint32_t i = 0; i < pad_bytes; ++i) difference |= padding[i] ^ (i + 1);
   payload = {item.esp_offset + head_bytes, ciphered - kEspTrailerBytes - pad_bytes, end[-1]};
-  return difference == 0;
+  return is_padding(end - kEspTrailerBytes, pad_bytes);
 }
 
 /// Moves all headers in front of ESP up to the payload; the IP header keeps everything but length,

@@ -6,6 +6,7 @@
 #include "crypto/prefetch.h"
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/header_layout.h"
+#include "dataplane/ipsec/packet_lines.h"
 #include "dataplane/ipsec/tcp_mss.h"
 
 namespace gmesp::ipsec {
@@ -49,14 +50,6 @@ bool is_of_link(const Packet& packet) {
 bool may_not_be_cut(const Packet& packet) {
   if (!packet.layers.is_ipv4) return true;
   return load_be16(packet.at(packet.layers.l3_offset) + kIpv4FragmentAt) & kIpv4DontFragment;
-}
-
-/// What prepare_outbound() writes to: a line that is not there yet would hold up the writes behind
-/// it.
-void prefetch_both_ends(const Packet& packet) {
-  constexpr uint32_t kFrontBytes = 32;  // of ESP header and IV, at least
-  crypto::prefetch(packet.data - kFrontBytes);
-  crypto::prefetch(packet.data + packet.length);
 }
 
 }  // namespace
@@ -184,7 +177,7 @@ void Pipeline::admit(Packet& packet, Side side) {
       const uint32_t spi = load_be32(packet.at(verdict.esp_offset));
       const uint64_t hash = database_.inbound_hash(spi, layers.destination);
       pending_[pending_count_++] = {&packet, hash, kNoSa, verdict, side, 0, 0};
-      return;
+      return prefetch_payload(packet);
     }
     case Route::kProtect: {
       const uint16_t local_port = load_be16(packet.at(layers.l4_offset));
@@ -192,7 +185,7 @@ void Pipeline::admit(Packet& packet, Side side) {
       const uint64_t hash =
           database_.outbound_hash(layers.source, local_port, layers.destination, ue_port);
       pending_[pending_count_++] = {&packet, hash, kNoSa, verdict, side, local_port, ue_port};
-      return;
+      return prefetch_payload(packet);
     }
   }
 }
@@ -312,7 +305,7 @@ void Pipeline::answer(const Packet& packet, uint16_t status) {
     return counters_.add(Statistic::kSipRepliesLeftOut);
   }
   counters_.add(Statistic::kSipReplies);
-  put(Side::kAccess, {reply.owner, reply.data, reply.length});
+  put(Side::kAccess, reply.owner, reply.data, reply.length);
 }
 
 /// Rules that want an event share one rate.
@@ -490,7 +483,7 @@ bool Pipeline::told_too_big(const Packet& packet, const SaIdentity& sa, uint16_t
     return true;
   }
   counters_.add(Statistic::kTooBigSent);
-  put(Side::kHost, {reply.owner, reply.data, reply.length});
+  put(Side::kHost, reply.owner, reply.data, reply.length);
   return true;
 }
 

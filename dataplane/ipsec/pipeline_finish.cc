@@ -106,7 +106,7 @@ void Pipeline::finish_outbound_item(Working& working, const crypto::CryptoJob& j
 
 void Pipeline::send(Packet& packet, Side to, uint32_t mtu_bytes) {
   if (!packet.layers.is_ip || packet.layers.l3_bytes <= mtu_bytes)
-    return put(to, {packet.owner, packet.data, packet.length});
+    return put(to, packet.owner, packet.data, packet.length);
   send_fragments(packet, to, mtu_bytes);
 }
 
@@ -131,16 +131,17 @@ void Pipeline::send_fragments(Packet& packet, Side to, uint32_t mtu_bytes) {
       io_.release(fragments[made].owner);
     return drop(packet, from, DropReason::kNoBuffer);
   }
-  for (uint32_t i = 0; i < count; ++i) put(to, fragments[i]);
+  for (uint32_t i = 0; i < count; ++i)
+    put(to, fragments[i].owner, fragments[i].data, fragments[i].length);
   counters_.add(Statistic::kDatagramsCut);
   counters_.add(Statistic::kFragmentsOut, count);
   io_.release(packet.owner);
 }
 
-void Pipeline::put(Side to, const Outgoing& outgoing) {
+void Pipeline::put(Side to, void* owner, uint8_t* data, uint32_t length) {
   Outbox& box = outbox_[static_cast<uint32_t>(to)];
   if (box.count == box.packets.size()) flush(to);
-  box.packets[box.count++] = outgoing;
+  box.packets[box.count++] = {owner, data, length};
 }
 
 void Pipeline::flush(Side to) {

@@ -122,6 +122,31 @@ TEST_P(EverySuite, AnotherIntegrityKeyIsAnIcvMismatch) {
   }
 }
 
+/// With SHA-1 and AES or NULL, in every engine: a flood of forged packets costs no deciphering.
+// Shows: R-2406-08
+TEST(Engine, AForgedPacketIsNotDeciphered) {
+  Random random(11);
+  for (const Cipher cipher : {Cipher::kAesCbc128, Cipher::kNull}) {
+    const Suite suite{Integrity::kHmacSha1_96, cipher};
+    const Association association = random_association(suite, random);
+    for (const Candidate& candidate : candidates()) {
+      std::deque<Packet> packets;
+      for (size_t i = 0; i < Engine::kJobsMax; ++i)
+        packets.emplace_back(association, random_packet(suite, 64, random), Direction::kInbound);
+      for (size_t i = 0; i < packets.size(); i += 3) packets[i].flip_bit(i);
+      std::vector<CryptoJob> jobs = jobs_of(packets);
+      candidate.process(jobs);
+      for (size_t i = 0; i < packets.size(); i += 3) packets[i].flip_bit(i);  // and back
+      for (size_t i = 0; i < packets.size(); ++i) {
+        const bool is_forged = i % 3 == 0;
+        ASSERT_EQ(jobs[i].status, is_forged ? JobStatus::kIcvMismatch : JobStatus::kOk);
+        ASSERT_TRUE(is_forged ? packets[i].is_untouched() : packets[i].is_as_expected())
+            << candidate.name << ", packet " << i;
+      }
+    }
+  }
+}
+
 std::vector<uint32_t> wrong_lengths(Cipher cipher) {
   const CipherInfo sizes = info(cipher);
   const uint32_t front = kClearHeaderBytes + sizes.iv_bytes;

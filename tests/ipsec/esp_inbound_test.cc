@@ -154,6 +154,34 @@ TEST(EspInbound, PaddingMustCountAndFit) {
   });
 }
 
+/// The padding that each size of message needs, up to and beyond a cipher block.
+// Shows: R-2406-09
+TEST(EspInbound, EveryByteOfEveryPaddingCounts) {
+  for_each_shape([](Uplink& u) {
+    uint32_t sequence = 0;
+    for (size_t text_bytes = 32; text_bytes < 48; ++text_bytes) {
+      for (const uint32_t extra : {0u, 16u}) {
+        const auto reason_of = [&](const std::function<void(Bytes&)>& spoil) {
+          Seal what = u.sealing(++sequence, u.datagram(pattern(text_bytes)));
+          what.extra_padding_bytes = extra;
+          what.spoil = spoil;
+          return u.receive(what);
+        };
+        uint32_t pad_bytes = 0;
+        ASSERT_EQ(reason_of([&](Bytes& clear) { pad_bytes = clear[clear.size() - 2]; }),
+                  DropReason::kNone);
+        for (uint32_t at = 1; at <= pad_bytes; ++at)
+          ASSERT_EQ(reason_of([&](Bytes& clear) { clear[clear.size() - 2 - at] ^= 0x80; }),
+                    DropReason::kPaddingBad)
+              << text_bytes << " bytes of text, byte " << at << " of " << pad_bytes;
+        ASSERT_EQ(reason_of([&](Bytes& clear) { clear[clear.size() - 3 - pad_bytes] ^= 0x80; }),
+                  DropReason::kInnerChecksumBad)
+            << "the last byte of the message is no padding";
+      }
+    }
+  });
+}
+
 /// A pad length that reaches exactly back to the IV leaves an empty payload: no datagram.
 // Shows: R-2406-09, R-2406-10
 TEST(EspInbound, NothingButPaddingIsNoDatagram) {
