@@ -32,10 +32,7 @@ JobStages::JobStages(IMB_MGR* manager) : manager_(manager) {
 }
 
 void JobStages::process(std::span<CryptoJob* const> jobs) noexcept {
-  if (cipher(jobs) && hash(jobs)) {
-    judge(jobs);
-    if (decipher(jobs)) return;
-  }
+  if (cipher(jobs) && hash(jobs) && decipher(jobs)) return;
   for (CryptoJob* job : jobs) job->status = JobStatus::kFailed;
 }
 
@@ -55,19 +52,18 @@ bool JobStages::hash(std::span<CryptoJob* const> jobs) {
          count;
 }
 
-void JobStages::judge(std::span<CryptoJob* const> jobs) {
-  for (uint32_t i = 0; i < jobs.size(); ++i) {
-    CryptoJob& job = *jobs[i];
-    const bool is_genuine = is_outbound(job) || icvs_[i].equals(job.esp + job.esp_bytes);
-    job.status = is_genuine ? JobStatus::kOk : JobStatus::kIcvMismatch;
-  }
-}
-
+/// What is genuine, and nothing else.
 bool JobStages::decipher(std::span<CryptoJob* const> jobs) {
   uint32_t count = 0;
-  for (CryptoJob* job : jobs)
-    if (!is_outbound(*job) && is_aes(*job) && job->status == JobStatus::kOk)
-      fill_cipher(ciphers_[count++], *job);
+  for (uint32_t i = 0; i < jobs.size(); ++i) {
+    CryptoJob& job = *jobs[i];
+    job.status = JobStatus::kOk;
+    if (is_outbound(job)) continue;
+    if (!icvs_[i].equals(job.esp + job.esp_bytes))
+      job.status = JobStatus::kIcvMismatch;
+    else if (is_aes(job))
+      fill_cipher(ciphers_[count++], job);
+  }
   return run_ciphers(count, IMB_DIR_DECRYPT);
 }
 

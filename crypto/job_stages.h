@@ -34,7 +34,6 @@ class JobStages {
  private:
   bool cipher(std::span<CryptoJob* const> jobs);
   bool hash(std::span<CryptoJob* const> jobs);
-  void judge(std::span<CryptoJob* const> jobs);
   bool decipher(std::span<CryptoJob* const> jobs);
   static void fill_cipher(IMB_JOB& slot, const CryptoJob& job);
   void fill_hash(uint32_t at, const CryptoJob& job);

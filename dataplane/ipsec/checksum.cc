@@ -32,49 +32,66 @@ uint16_t folded(uint64_t sum) {
 }
 
 using Block = uint64_t __attribute__((vector_size(32)));
+using WideBlock = uint64_t __attribute__((vector_size(64)));
 
 /// Read from `n` bytes behind its start, it keeps the last `n` bytes of a block.
-alignas(sizeof(Block)) constexpr std::array<uint8_t, 2 * sizeof(Block)> kKeepLast = [] {
-  std::array<uint8_t, 2 * sizeof(Block)> mask{};
-  std::fill(mask.begin() + sizeof(Block), mask.end(), uint8_t{0xff});
+template <class Words>
+alignas(sizeof(Words)) constexpr std::array<uint8_t, 2 * sizeof(Words)> kKeepLast = [] {
+  std::array<uint8_t, 2 * sizeof(Words)> mask{};
+  std::fill(mask.begin() + sizeof(Words), mask.end(), uint8_t{0xff});
   return mask;
 }();
 
 /// The halves of a block's words go to two accumulators.
+template <class Words>
 struct Sums {
-  Block low{}, high{};
+  Words low{}, high{};
 
-  [[gnu::always_inline]] void add(const Block& block) {
+  [[gnu::always_inline]] void add(const Words& block) {
     low += block & 0xffffffff;
     high += block >> 32;
+  }
+  /// A packet has few blocks: far from 2^64.
+  [[gnu::always_inline]] uint64_t total() const {
+    const Words sums = low + high;
+    uint64_t total = 0;
+    for (size_t word = 0; word < sizeof(Words) / sizeof(uint64_t); ++word) total += sums[word];
+    return total;
   }
 };
 
 /// `count` is even and at least a block. What is left behind the whole blocks is the end of a block
 /// that reaches back into them: no branch depends on how much it is.
+template <class Words>
 [[gnu::always_inline]] inline uint64_t sum_of_blocks(const uint8_t* at, size_t count) {
-  Block block, keep;
+  Words block, keep;
   std::memcpy(&block, at + count - sizeof block, sizeof block);
-  std::memcpy(&keep, kKeepLast.data() + count % sizeof block, sizeof keep);
-  Sums sums;
+  std::memcpy(&keep, kKeepLast<Words>.data() + count % sizeof block, sizeof keep);
+  Sums<Words> sums;
   sums.add(block & keep);
   for (size_t blocks = count / sizeof block; blocks != 0; --blocks, at += sizeof block) {
     std::memcpy(&block, at, sizeof block);
     sums.add(block);
   }
-  const Block sum = sums.low + sums.high;  // a packet has few blocks: far from 2^64
-  return sum[0] + sum[1] + sum[2] + sum[3];
+  return sums.total();
 }
 
 uint64_t sum_of_blocks_sse2(const uint8_t* at, size_t count) {
-  return sum_of_blocks(at, count);
+  return sum_of_blocks<Block>(at, count);
 }
 
 [[gnu::target("avx2")]] uint64_t sum_of_blocks_avx2(const uint8_t* at, size_t count) {
-  return sum_of_blocks(at, count);
+  return sum_of_blocks<Block>(at, count);
 }
 
-const auto sum_blocks = __builtin_cpu_supports("avx2") ? sum_of_blocks_avx2 : sum_of_blocks_sse2;
+[[gnu::target("avx512f")]] uint64_t sum_of_blocks_avx512(const uint8_t* at, size_t count) {
+  return count >= sizeof(WideBlock) ? sum_of_blocks<WideBlock>(at, count)
+                                    : sum_of_blocks<Block>(at, count);
+}
+
+const auto sum_blocks = __builtin_cpu_supports("avx512f") ? sum_of_blocks_avx512
+                        : __builtin_cpu_supports("avx2")  ? sum_of_blocks_avx2
+                                                          : sum_of_blocks_sse2;
 
 /// Sums here are in the machine's byte order, which RFC 1071 2 (B) allows, and fold only at the
 /// end: a result is turned round once. This one is below 2^49.

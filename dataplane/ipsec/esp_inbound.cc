@@ -51,8 +51,8 @@ DropReason drop_reason(ReplayVerdict verdict) {
   return DropReason::kNone;
 }
 
-ReplayWindow window_of(const SaDatabase& database, SaIndex sa) {
-  return {database.hot(sa).progress.sequence.load(std::memory_order_relaxed), database.window(sa),
+ReplayWindow window_of(const SaDatabase& database, SaIndex sa, const SaProgress& progress) {
+  return {progress.sequence.load(std::memory_order_relaxed), database.window(sa),
           database.window_packets()};
 }
 
@@ -203,21 +203,27 @@ DropReason judge_inner(const SaIdentity& identity, Packet& packet) {
 }
 
 /// From the decrypted payload to the clear packet, and whether it may pass.
-DropReason strip(SaDatabase& database, const InboundItem& item, const crypto::CryptoJob& job,
+DropReason strip(const SaIdentity& identity, const InboundItem& item, const crypto::CryptoJob& job,
                  InboundNews& news) {
   Packet& packet = *item.packet;
-  const SaHot& hot = database.hot(item.sa);
   Payload payload;
   if (!read_trailer(item, job, payload)) return DropReason::kPaddingBad;
-  const DropReason reason = hot.identity.mode == shm::Mode::kTransport
+  const DropReason reason = identity.mode == shm::Mode::kTransport
                                 ? strip_transport(packet, payload)
                                 : strip_tunnel(packet, payload);
   // R-D-X2: what a device said of the outer packet says nothing about this one.
   packet.l4_checksum_trusted = false;
   if (reason != DropReason::kNone || !packet.layers.is_fragment) return reason;
   // Only tunnels get here: whole datagrams alone come to ESP (R-2406-12).
-  news.inner_fragment = addresses_match(hot.identity, packet.layers);
+  news.inner_fragment = addresses_match(identity, packet.layers);
   return news.inner_fragment ? DropReason::kNone : DropReason::kSelectorAddress;
+}
+
+/// check_inner() for those who have the SA at hand.
+DropReason check_inner_of(SaHot& hot, Packet& packet) {
+  const DropReason reason = judge_inner(hot.identity, packet);
+  if (reason == DropReason::kNone) add(hot.progress.bytes, uint64_t{packet.layers.l3_bytes});
+  return dropped(hot.progress, reason);
 }
 
 }  // namespace
@@ -237,7 +243,7 @@ DropReason prepare_inbound(const SaDatabase& database, InboundItem& item, uint64
   if (item.encapsulated != (identity.mode == shm::Mode::kUdpEncapsulatedTunnel))
     return dropped(hot.progress, DropReason::kEncapsulationMismatch);
 
-  if (const ReplayVerdict verdict = window_of(database, item.sa).check(item.sequence);
+  if (const ReplayVerdict verdict = window_of(database, item.sa, hot.progress).check(item.sequence);
       verdict != ReplayVerdict::kFresh) {
     add(hot.progress.replays, 1u);
     return drop_reason(verdict);
@@ -262,7 +268,7 @@ DropReason finish_inbound(SaDatabase& database, InboundItem& item, const crypto:
     return DropReason::kIcvWrong;
   }
   if (job.status != crypto::JobStatus::kOk) return dropped(progress, DropReason::kCryptoFailed);
-  ReplayWindow window = window_of(database, item.sa);
+  ReplayWindow window = window_of(database, item.sa, progress);
   if (const ReplayVerdict verdict = window.accept(item.sequence);
       verdict != ReplayVerdict::kFresh) {
     add(progress.replays, 1u);
@@ -277,10 +283,10 @@ DropReason finish_inbound(SaDatabase& database, InboundItem& item, const crypto:
     news.outer_source_changed = !(item.packet->layers.source == database.outer_ue(item.sa));
     learn_peer_port(database, item, window.highest() == item.sequence, options, news);
   }
-  if (const DropReason reason = strip(database, item, job, news); reason != DropReason::kNone)
+  if (const DropReason reason = strip(hot.identity, item, job, news); reason != DropReason::kNone)
     return dropped(progress, reason);
   if (news.inner_fragment) return DropReason::kNone;
-  const DropReason reason = check_inner(database, item.sa, *item.packet);
+  const DropReason reason = check_inner_of(hot, *item.packet);
   news.udp_on_tcp_sa = reason == DropReason::kNone &&
                        item.packet->layers.protocol == kProtocolUdp &&
                        role_of(item.sa) == shm::SaRole::kInUsPc;
@@ -288,10 +294,7 @@ DropReason finish_inbound(SaDatabase& database, InboundItem& item, const crypto:
 }
 
 DropReason check_inner(SaDatabase& database, SaIndex sa, Packet& packet) {
-  SaHot& hot = database.hot(sa);
-  const DropReason reason = judge_inner(hot.identity, packet);
-  if (reason == DropReason::kNone) add(hot.progress.bytes, uint64_t{packet.layers.l3_bytes});
-  return dropped(hot.progress, reason);
+  return check_inner_of(database.hot(sa), packet);
 }
 
 }  // namespace gmesp::ipsec

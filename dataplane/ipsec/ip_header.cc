@@ -26,10 +26,13 @@ Words words_of(const uint8_t* ip) {
 void write_ipv4(uint8_t* ip, const Words& before, uint32_t l3_bytes, uint8_t protocol) {
   const auto length = static_cast<uint16_t>(l3_bytes);
   const auto ttl_protocol = static_cast<uint16_t>((before.ttl_protocol & 0xff00) | protocol);
-  const uint16_t checksum = updated_checksum(before.checksum, before.length, length);
+  // RFC 1624 3, equation 3, for two words at once.
+  const auto inverse = [](uint16_t word) { return uint64_t{static_cast<uint16_t>(~word)}; };
+  const uint64_t sum = inverse(before.checksum) + inverse(before.length) + length +
+                       inverse(before.ttl_protocol) + ttl_protocol;
   store_be16(ip + kIpv4TotalLengthAt, length);
   store_be16(ip + kIpv4TtlAt, ttl_protocol);
-  store_be16(ip + kIpv4ChecksumAt, updated_checksum(checksum, before.ttl_protocol, ttl_protocol));
+  store_be16(ip + kIpv4ChecksumAt, checksum_of_sum(sum));
 }
 
 }  // namespace

@@ -273,7 +273,7 @@ void Pipeline::pass_clear(Packet& packet) {
     return drop(packet, side, DropReason::kClearOverload);
   if (options_.clear_packets_per_second != 0 && !clear_bucket_.take(now_ms_))
     return drop(packet, side, DropReason::kClearRateLimited);
-  if (!passes_screen(packet, side, kNoSa)) return;
+  if (options_.screen != nullptr && !passes_screen(packet, side, kNoSa)) return;
   counters_.add(Statistic::kClearInPackets);
   send(packet, Side::kHost, options_.host_mtu_bytes);
 }
@@ -281,7 +281,7 @@ void Pipeline::pass_clear(Packet& packet) {
 /// False: the packet is dropped, and answered if the screen says so.
 bool Pipeline::passes_screen(const Packet& packet, Side from, SaIndex sa) {
   const Layers& layers = packet.layers;
-  if (options_.screen == nullptr || !layers.is_ip) return true;
+  if (!layers.is_ip) return true;
   if (layers.protocol != kProtocolUdp && layers.protocol != kProtocolTcp) return true;
   const ScreenVerdict verdict =
       sa == kNoSa ? options_.screen->on_clear(packet) : options_.screen->on_protected(packet);

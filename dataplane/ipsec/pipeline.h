@@ -167,6 +167,7 @@ class Pipeline {
   void send(Packet& packet, Side to, uint32_t mtu_bytes);
   void send_fragments(Packet& packet, Side to, uint32_t mtu_bytes);
   void put(Side to, void* owner, uint8_t* data, uint32_t length);
+  void put_after_flush(Side to, void* owner, uint8_t* data, uint32_t length);
   void flush(Side to);
   void release_unproven_owners();
   void audit(const Packet& packet, DropReason reason, SaIndex sa, uint32_t sequence);

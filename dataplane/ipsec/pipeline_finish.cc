@@ -74,7 +74,7 @@ void Pipeline::join_inner(Packet& packet, SaIndex sa) {
 }
 
 void Pipeline::deliver_inbound(Packet& packet, SaIndex sa) {
-  if (!passes_screen(packet, Side::kAccess, sa)) return;
+  if (options_.screen != nullptr && !passes_screen(packet, Side::kAccess, sa)) return;
   counters_.add(Statistic::kEspInPackets);
   counters_.add(Statistic::kEspInBytes, packet.layers.l3_bytes);
   lower_mss(packet, database_.hot(sa).identity, options_.access_mtu_bytes);
@@ -140,8 +140,15 @@ void Pipeline::send_fragments(Packet& packet, Side to, uint32_t mtu_bytes) {
 
 void Pipeline::put(Side to, void* owner, uint8_t* data, uint32_t length) {
   Outbox& box = outbox_[static_cast<uint32_t>(to)];
-  if (box.count == box.packets.size()) flush(to);
+  if (box.count == box.packets.size()) return put_after_flush(to, owner, data, length);
   box.packets[box.count++] = {owner, data, length};
+}
+
+/// Apart, so that put() and its callers need no registers for it.
+[[gnu::noinline]] void Pipeline::put_after_flush(Side to, void* owner, uint8_t* data,
+                                                 uint32_t length) {
+  flush(to);
+  put(to, owner, data, length);
 }
 
 void Pipeline::flush(Side to) {
