@@ -20,6 +20,7 @@ PIPELINE_KEYS = ("ues", "bytes", "direction", "suite", "mode", "family")
 SUITES = [("hmac-md5-96", "aes-cbc"), ("hmac-sha-1-96", "null"), ("hmac-md5-96", "null"),
           ("hmac-sha-1-96", "des-ede3-cbc"), ("hmac-md5-96", "des-ede3-cbc")]
 OTHER_EVERY = 20  # 5 % of 3DES
+CAPTURE_PACKETS_MIN = 4096
 
 
 @dataclass
@@ -196,7 +197,9 @@ class SecgwCase:
         self.programs, self.plan, self.program, self.sas = programs, plan, program, sas
         self.sizes = [size for size in plan.sizes if size in (300, 1400)]
         self.sets, self.config = folder / "sets", folder / "secgw.cfg"
-        frames = ["--ues", sas, "--one-sa", "--direction", "downlink", "--packets", plan.capture_packets]
+        # Each SA some times, and no more memory than that: what reading them costs both devices is not the question.
+        self.packets = min(plan.capture_packets, max(8 * sas, CAPTURE_PACKETS_MIN))
+        frames = ["--ues", sas, "--one-sa", "--direction", "downlink", "--packets", self.packets]
         programs.capture("--sets", self.sets, *frames)
         self.captures = {size: folder / f"{size}.pcap" for size in self.sizes}
         for size, capture in self.captures.items():
@@ -211,8 +214,9 @@ class SecgwCase:
         rows = []
         say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, downlink")
         for size, capture in self.captures.items():
-            ours = captured_rate(self.programs, self.plan, [capture], [self.programs.device_core], self.sets, self.sas)
-            with self.secgw(**captured_ports([capture], self.plan)) as device:
+            ours = captured_rate(self.programs, self.plan, [capture], [self.programs.device_core], self.sets, self.sas,
+                                 self.packets)
+            with self.secgw(**captured_ports([capture], self.packets)) as device:
                 theirs = device.sent_per_s(self.plan.count_s)
             rows += [self.row("gmespd", size, "downlink", ours), self.row("ipsec-secgw", size, "downlink", theirs)]
         say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, uplink")
@@ -228,17 +232,17 @@ class SecgwCase:
         return {"device": device, "sas": self.sas, "bytes": size, "way": way, "received_per_s": received_per_s}
 
 
-def captured_ports(captures, plan):
+def captured_ports(captures, packets):
     """Ports of a device: clear SIP from memory, again and again, and ESP that goes nowhere."""
     return {"access": "net_null0,no-rx=1",
             "host": "net_pcap1," + "".join(f"rx_pcap={capture}," for capture in captures) + "infinite_rx=1",
-            "packet_buffers": plan.capture_packets * len(captures) + 16_384}
+            "packet_buffers": packets * len(captures) + 16_384}
 
 
-def captured_rate(programs, plan, captures, cores, sets, ues):
-    """Packets/s that workers of gmespd turn from clear SIP into ESP."""
+def captured_rate(programs, plan, captures, cores, sets, ues, packets):
+    """Packets/s that workers of gmespd turn from clear SIP into ESP. `packets` in each of the captures."""
     with Gmespd(programs.build, cores, ues + 100, small_pages=programs.small_pages,
-                **captured_ports(captures, plan)) as device:
+                **captured_ports(captures, packets)) as device:
         gmespctl = programs.build / "control/cli/gmespctl"
         subprocess.run([gmespctl, "--socket", device.socket, "sa", "load", sets], check=True, stdout=subprocess.DEVNULL)
         time.sleep(min(0.5, plan.count_s))  # the owners of SAs are found
@@ -260,8 +264,9 @@ def workers(programs, plan):
                              "--ues", plan.traffic_ues, "--first-ue", number * plan.traffic_ues)
         for repeat in range(plan.repeats):
             say(f"workers {repeat + 1}/{plan.repeats}")
-            ones.append(captured_rate(programs, plan, captures[:1], cores[:1], sets, ues))
-            twos.append(captured_rate(programs, plan, captures, cores, sets, ues))
+            packets = plan.capture_packets
+            ones.append(captured_rate(programs, plan, captures[:1], cores[:1], sets, ues, packets))
+            twos.append(captured_rate(programs, plan, captures, cores, sets, ues, packets))
             gains.append(ceiling_gain(programs, cores))
     return {"one_per_s": statistics.median(ones), "two_per_s": statistics.median(twos),
             "ceiling_gain": statistics.median(gains)}
@@ -289,7 +294,7 @@ def mix(programs, plan):
                 programs.capture("--pcap", capture, "--sets", sets, "--direction", "downlink", "--packets",
                                  plan.capture_packets, "--ues", plan.traffic_ues, *suite)
                 rates[kind].append(captured_rate(programs, plan, [capture], [programs.device_core], sets,
-                                                 plan.traffic_ues))
+                                                 plan.traffic_ues, plan.capture_packets))
     result = {kind: statistics.median(values) for kind, values in rates.items()}
     with gmespd(programs, plan, plan.traffic_ues + 100) as device:
         rows = programs.traffic(device, "--ues", plan.traffic_ues, "--other-every", OTHER_EVERY, "--search", "--loads",

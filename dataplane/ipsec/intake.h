@@ -9,7 +9,8 @@
 //
 // Of a flood's bursts little is left, and crypto is cheap in groups only: so an overloaded worker
 // receives burst after burst until the queue is empty, and has all of the queue's room while it
-// works on a group of what is left.
+// works on a group of what is left. Without a flood, when all that waits is protected, it works on
+// whole bursts.
 //
 // Threading: one worker. Ownership: packets given out are the caller's; those that wait are held
 // here, drain() gives them all. Errors: none; memory is taken at construction.
@@ -32,8 +33,8 @@ struct IntakeOptions {
 class Intake {
  public:
   static constexpr uint64_t kEndMs = 10;
-  /// Two full sets of lanes of the widest engine. More would let a queue of 1,024 fill up while
-  /// the crypto runs.
+  /// In a flood: two full sets of lanes of the widest engine. More would let a queue of 1,024 fill
+  /// up while the crypto runs.
   static constexpr uint32_t kGroupPackets = 32;
   /// Of one look under overload: the host's packets wait meanwhile.
   static constexpr uint32_t kLookPackets = 2048;
@@ -62,6 +63,7 @@ class Intake {
     return {packets_.data() + begin_ - count, count};
   }
   std::span<Packet> room();
+  uint32_t shed(Pipeline& pipeline, std::span<Packet> packets, uint64_t now_ms);
   bool is_more_wanted(bool is_overloaded) const;
 
   const IntakeOptions options_;
@@ -69,6 +71,7 @@ class Intake {
   uint32_t begin_ = 0, end_ = 0;
   uint32_t received_ = 0;
   uint64_t overloaded_until_ms_ = 0;
+  uint64_t flooded_until_ms_ = 0;  ///< overloaded, and not by protected packets alone
 };
 
 /// For one more burst, behind those that wait.
@@ -79,6 +82,13 @@ inline std::span<Packet> Intake::room() {
     begin_ = 0;
   }
   return {packets_.data() + end_, options_.burst_packets};
+}
+
+/// Returns how many are left.
+inline uint32_t Intake::shed(Pipeline& pipeline, std::span<Packet> packets, uint64_t now_ms) {
+  const uint32_t left = pipeline.shed(packets, now_ms);
+  if (left != packets.size()) flooded_until_ms_ = now_ms + kEndMs;
+  return left;
 }
 
 inline bool Intake::is_more_wanted(bool is_overloaded) const {
@@ -100,16 +110,15 @@ std::span<Packet> Intake::next(Pipeline& pipeline, uint64_t now_ms, Receive&& re
     const uint32_t count = receive(burst);
     is_full = count >= std::min(options_.burst_packets, kDriverBurst);
     received_ += count;
-    end_ += was_overloaded ? pipeline.shed(burst.first(count), now_ms) : count;
+    end_ += was_overloaded ? shed(pipeline, burst.first(count), now_ms) : count;
   }
   if (options_.overload_packets != 0 && waited + received_ >= options_.overload_packets) {
     overloaded_until_ms_ = now_ms + kEndMs;
-    if (!was_overloaded) end_ = begin_ + pipeline.shed(all(), now_ms);
+    if (!was_overloaded) end_ = begin_ + shed(pipeline, all(), now_ms);
   }
-  const bool is_overloaded = now_ms < overloaded_until_ms_;
-  pipeline.set_overloaded(is_overloaded);
+  pipeline.set_overloaded(now_ms < overloaded_until_ms_);
   const uint32_t count = std::min(waiting(), options_.burst_packets);
-  return take(is_overloaded ? std::min(count, kGroupPackets) : count);
+  return take(now_ms < flooded_until_ms_ ? std::min(count, kGroupPackets) : count);
 }
 
 }  // namespace gmesp::ipsec

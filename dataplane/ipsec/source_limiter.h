@@ -37,7 +37,8 @@ class SourceLimiter {
   }
   /// True if nothing is left for the source; takes nothing.
   bool is_used_up(const Address& source, uint64_t now_ms) const {
-    if (!is_on()) return false;
+    // As a rule nobody's is, and then the table is not even looked into.
+    if (!is_on() || !is_beyond(paid_longest_us_, (now_ms + 1) * 1000)) return false;
     const uint64_t key = key_of(source);
     for (const Entry& entry : buckets_[key / 2 % kBuckets])
       if (entry.key == key) return is_beyond(entry.paid_until_us, (now_ms + 1) * 1000);
@@ -73,14 +74,16 @@ class SourceLimiter {
     return std::max(paid_until_us, now_us) + cost_us_ > now_us + std::max(kSecondUs, cost_us_);
   }
 
-  bool pay(Entry& entry, uint64_t now_us) const {
+  bool pay(Entry& entry, uint64_t now_us) {
     if (is_beyond(entry.paid_until_us, now_us)) return false;
     entry.paid_until_us = std::max(entry.paid_until_us, now_us) + cost_us_;
+    paid_longest_us_ = std::max(paid_longest_us_, entry.paid_until_us);
     return true;
   }
 
   KeyedHash hash_;
   uint64_t cost_us_;  ///< of one packet
+  uint64_t paid_longest_us_ = 0;  ///< the latest paid_until_us of all there were
   std::vector<Bucket> buckets_;
 };
 

@@ -130,6 +130,20 @@ TEST_F(IntakeTest, OverloadedItEmptiesTheQueueBeforeItWorks) {
   EXPECT_EQ(deciphered, expected);
 }
 
+/// Small groups are for floods, and cost the engine a sixth of its speed.
+TEST_F(IntakeTest, OverloadedByProtectedPacketsAloneItGivesWholeBursts) {
+  Intake intake({.burst_packets = 64, .overload_packets = 512});
+  for (int i = 0; i < 1000; ++i) add_protected();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(poll(intake), 64u);
+  EXPECT_TRUE(lab->pipeline().is_overloaded());
+  poll_to_the_end(intake);
+  add_flood(40);
+  EXPECT_LE(poll(intake), Intake::kGroupPackets) << "a flood was found";
+  EXPECT_GE(intake.waiting(), 40 - Intake::kGroupPackets);
+  poll_to_the_end(intake);
+  EXPECT_EQ(deciphered, expected);
+}
+
 TEST_F(IntakeTest, OverloadEndsWhenTheQueueStaysShortForAWhile) {
   Intake intake({.burst_packets = 64, .overload_packets = 128});
   add_clear(200);
