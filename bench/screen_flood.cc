@@ -287,7 +287,8 @@ Result run(OneWorker& worker, const Load& load) {
   while (now_ns < kRunNs) {
     const uint64_t now_ms = kStartMs + static_cast<uint64_t>(now_ns / 1e6);
     stopwatch.start();
-    const std::span<Packet> burst = intake.next(worker.pipeline(), now_ms, receive);
+    const std::span<Packet> burst =
+        intake.next(worker.pipeline(), now_ms, receive, intake.burst_packets());
     worker.pipeline().process(burst, {}, now_ms);
     pass_time(cost_ns(burst));
     for (const Packet& packet : burst)

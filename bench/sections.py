@@ -20,7 +20,7 @@ PIPELINE_KEYS = ("ues", "bytes", "direction", "suite", "mode", "family")
 SUITES = [("hmac-md5-96", "aes-cbc"), ("hmac-sha-1-96", "null"), ("hmac-md5-96", "null"),
           ("hmac-sha-1-96", "des-ede3-cbc"), ("hmac-md5-96", "des-ede3-cbc")]
 OTHER_EVERY = 20  # 5 % of 3DES
-CAPTURE_PACKETS_MIN = 4096
+CAPTURE_PACKETS_MIN = 512
 
 
 @dataclass

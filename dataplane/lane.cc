@@ -13,8 +13,7 @@ using ipsec::Outgoing;
 using ipsec::Packet;
 using ipsec::Side;
 
-Packet packet_of(rte_mbuf* mbuf) {
-  Packet packet;
+void fill(rte_mbuf* mbuf, Packet& packet) {
   packet.buffer = static_cast<uint8_t*>(mbuf->buf_addr);
   packet.data = packet.buffer + mbuf->data_off;
   packet.capacity = mbuf->buf_len;
@@ -24,6 +23,11 @@ Packet packet_of(rte_mbuf* mbuf) {
       (mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
   packet.joined = false;
   packet.layers = {};
+}
+
+Packet packet_of(rte_mbuf* mbuf) {
+  Packet packet;
+  fill(mbuf, packet);
   return packet;
 }
 
@@ -51,14 +55,19 @@ Worker::Lane::Lane(uint32_t pair, const PairQueues& queues, const ipsec::Pipelin
       from_access_({burst_packets_, intake.overload_packets}),
       pipeline_(options, database, *this) {}
 
+/// Each side may have a burst in every call, and what the other side leaves: the engine is the
+/// faster, the more it gets at once.
 uint32_t Worker::Lane::poll(uint64_t now_ms) {
+  const auto from_host = std::span(from_host_);
+  uint32_t host = receive(Side::kHost, from_host.first(burst_packets_));
   const std::span<Packet> from_access = from_access_.next(
-      pipeline_, now_ms, [this](std::span<Packet> room) { return receive(Side::kAccess, room); });
-  const std::span<Packet> from_host = {
-      from_host_.data(), receive(Side::kHost, std::span(from_host_).first(burst_packets_))};
-  if (from_access.size() + from_host.size() != 0) pipeline_.process(from_access, from_host, now_ms);
-  return static_cast<uint32_t>(std::max<size_t>(from_access.size(), from_access_.received()) +
-                               from_host.size());
+      pipeline_, now_ms, [this](std::span<Packet> room) { return receive(Side::kAccess, room); },
+      2 * burst_packets_ - host);
+  if (host == burst_packets_ && from_access.size() < burst_packets_)
+    host += receive(Side::kHost, from_host.subspan(host, burst_packets_ - from_access.size()));
+  if (from_access.size() + host != 0) pipeline_.process(from_access, from_host.first(host), now_ms);
+  return static_cast<uint32_t>(std::max<size_t>(from_access.size(), from_access_.received())) +
+         host;
 }
 
 uint32_t Worker::Lane::receive(Side side, std::span<Packet> room) {
@@ -73,7 +82,7 @@ uint32_t Worker::Lane::receive(Side side, std::span<Packet> room) {
   uint32_t mended = 0;
   for (uint16_t i = 0; i < count; ++i) {
     if (i + kAhead < count) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kAhead], void*));
-    if (mend(mbufs[i], side)) room[mended++] = packet_of(mbufs[i]);
+    if (mend(mbufs[i], side)) fill(mbufs[i], room[mended++]);
   }
   return mended;
 }

@@ -55,7 +55,7 @@ class Worker::Lane final : public ipsec::PacketIo {
   Buffers& buffers_;
   HandoffMatrix& handoffs_;
   ipsec::Intake from_access_;
-  std::array<ipsec::Packet, kBurstMax> from_host_;
+  std::array<ipsec::Packet, 2 * kBurstMax> from_host_;
   Batch handed_off_[2];
   ipsec::Pipeline pipeline_;
 };

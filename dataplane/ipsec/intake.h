@@ -3,9 +3,9 @@
 // what may.
 //
 // A worker is overloaded when it finds `overload_packets` waiting. It must know before the queue is
-// full, since what a full queue refuses is nobody's choice: so never more than one burst is given
-// out between two looks. Shedding makes a worker faster, and a queue under a flood runs empty again
-// and again; so the end is that for a while no look found so many.
+// full, since what a full queue refuses is nobody's choice: so never more than a call's worth is
+// given out between two looks. Shedding makes a worker faster, and a queue under a flood runs empty
+// again and again; so the end is that for a while no look found so many.
 //
 // Of a flood's bursts little is left, and crypto is cheap in groups only: so an overloaded worker
 // receives burst after burst until the queue is empty, and has all of the queue's room while it
@@ -43,15 +43,16 @@ class Intake {
       : options_(options),
         packets_(2 * (std::max(options.overload_packets, kGroupPackets) + options.burst_packets)) {}
 
-  /// Packets for the next call of process(), at most a burst, a group under overload. `receive`
-  /// fills the span that it is given and returns how many packets it got:
+  /// Packets for the next call of process(), at most `most`, a group in a flood. `receive` fills
+  /// the span that it is given, of a burst, and returns how many packets it got:
   /// uint32_t(std::span<Packet>).
   template <typename Receive>
-  std::span<Packet> next(Pipeline& pipeline, uint64_t now_ms, Receive&& receive);
+  std::span<Packet> next(Pipeline& pipeline, uint64_t now_ms, Receive&& receive, uint32_t most);
 
   /// Those that wait. They are forgotten here.
   std::span<Packet> drain() { return take(waiting()); }
 
+  uint32_t burst_packets() const { return options_.burst_packets; }
   uint32_t waiting() const { return end_ - begin_; }
   /// By the last look.
   uint32_t received() const { return received_; }
@@ -97,7 +98,8 @@ inline bool Intake::is_more_wanted(bool is_overloaded) const {
 }
 
 template <typename Receive>
-std::span<Packet> Intake::next(Pipeline& pipeline, uint64_t now_ms, Receive&& receive) {
+std::span<Packet> Intake::next(Pipeline& pipeline, uint64_t now_ms, Receive&& receive,
+                               uint32_t most) {
   // Some drivers never give more at once, whatever is waiting.
   constexpr uint32_t kDriverBurst = 32;
   const bool was_overloaded = now_ms < overloaded_until_ms_;
@@ -117,8 +119,8 @@ std::span<Packet> Intake::next(Pipeline& pipeline, uint64_t now_ms, Receive&& re
     if (!was_overloaded) end_ = begin_ + shed(pipeline, all(), now_ms);
   }
   pipeline.set_overloaded(now_ms < overloaded_until_ms_);
-  const uint32_t count = std::min(waiting(), options_.burst_packets);
-  return take(now_ms < flooded_until_ms_ ? std::min(count, kGroupPackets) : count);
+  if (now_ms < flooded_until_ms_) most = std::min(most, kGroupPackets);
+  return take(std::min(waiting(), most));
 }
 
 }  // namespace gmesp::ipsec

@@ -63,7 +63,7 @@ std::vector<Sent> Lab::poll(ipsec::Intake& intake, const std::function<bool(Byte
       room[count] = make_packet(frame);
     return count;
   };
-  pipeline_->process(intake.next(*pipeline_, now_ms, receive), {}, now_ms);
+  pipeline_->process(intake.next(*pipeline_, now_ms, receive, intake.burst_packets()), {}, now_ms);
   settle(intake.waiting());
   return std::exchange(sent_, {});
 }
