@@ -9,8 +9,8 @@
 //
 // Of a flood's bursts little is left, and crypto is cheap in groups only: so an overloaded worker
 // receives burst after burst until the queue is empty, and has all of the queue's room while it
-// works on a group of what is left. Without a flood, when all that waits is protected, it works on
-// whole bursts.
+// works on a group of what is left. Without a flood, when all that waits is protected, it receives
+// what it works on and no more: packets taken out early would have left the cache by then.
 //
 // Threading: one worker. Ownership: packets given out are the caller's; those that wait are held
 // here, drain() gives them all. Errors: none; memory is taken at construction.
@@ -65,7 +65,7 @@ class Intake {
   }
   std::span<Packet> room();
   uint32_t shed(Pipeline& pipeline, std::span<Packet> packets, uint64_t now_ms);
-  bool is_more_wanted(bool is_overloaded) const;
+  bool is_more_wanted(uint64_t now_ms, uint32_t most) const;
 
   const IntakeOptions options_;
   std::vector<Packet> packets_;
@@ -92,8 +92,9 @@ inline uint32_t Intake::shed(Pipeline& pipeline, std::span<Packet> packets, uint
   return left;
 }
 
-inline bool Intake::is_more_wanted(bool is_overloaded) const {
-  if (!is_overloaded) return waiting() < std::max(options_.overload_packets, 1u);
+inline bool Intake::is_more_wanted(uint64_t now_ms, uint32_t most) const {
+  if (now_ms >= overloaded_until_ms_) return waiting() < std::max(options_.overload_packets, 1u);
+  if (now_ms >= flooded_until_ms_) return waiting() < most;
   return waiting() < std::max(options_.overload_packets, kGroupPackets) && received_ < kLookPackets;
 }
 
@@ -107,7 +108,7 @@ std::span<Packet> Intake::next(Pipeline& pipeline, uint64_t now_ms, Receive&& re
   if (waited == 0) begin_ = end_ = 0;
   received_ = 0;
   bool is_full = true;
-  while (is_full && is_more_wanted(was_overloaded)) {
+  while (is_full && is_more_wanted(now_ms, most)) {
     const std::span<Packet> burst = room();
     const uint32_t count = receive(burst);
     is_full = count >= std::min(options_.burst_packets, kDriverBurst);
