@@ -3,6 +3,7 @@
 #include <array>
 
 #include "crypto/job_check.h"
+#include "crypto/job_stages.h"
 
 namespace gmesp::bench {
 
@@ -77,10 +78,7 @@ bool run_stages(IMB_MGR* manager, std::span<CryptoJob> jobs) {
 }  // namespace
 
 bool run_bare(IMB_MGR* manager, std::span<CryptoJob> jobs) {
-  const Suite suite = jobs[0].suite;
-  const bool has_bursts =
-      suite.integrity == Integrity::kHmacSha1_96 && suite.cipher != Cipher::kDesEde3Cbc;
-  return has_bursts ? run_stages(manager, jobs) : run_chain(manager, jobs);
+  return JobStages::takes(jobs[0].suite) ? run_stages(manager, jobs) : run_chain(manager, jobs);
 }
 
 }  // namespace gmesp::bench

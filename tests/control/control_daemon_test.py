@@ -120,17 +120,14 @@ class Pair:
 
     def settles_at(self, spis):
         """Whether these sets stay. What goes leaves gmespd with the next installation, or a little later."""
-        deadline = time.monotonic() + 10
-        while set(self.live()) != set(spis) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return set(self.live()) == set(spis)
+        return self.comes_to(lambda live: set(live) == set(spis))
 
-    def left_at_least(self, spi, seconds):
-        """Seconds that the set has left. A longer lifetime travels with the next installation, or a little later."""
+    def comes_to(self, holds):
+        """Whether it soon holds for the live sets: changes travel with the next installation, or a little later."""
         deadline = time.monotonic() + 10
-        while (left := self.live()[spi]["left_s"]) < seconds and time.monotonic() < deadline:
+        while not holds(self.live()) and time.monotonic() < deadline:
             time.sleep(0.01)
-        return left
+        return holds(self.live())
 
     def end(self):
         for name in list(self.processes):
@@ -212,8 +209,7 @@ def test_the_sas_are_in_force_before_sm6_leaves():
         assert user.sm7(control)["indicator"]
         verdict = user.sm10(control)
         assert verdict["send"]["local_port"] in range(5063, 5100) and verdict["send"]["remote_port"] == 42000
-        left = running.left_at_least(user.spi_pc(), 3500)
-        assert 3500 <= left < 3640, left
+        assert running.comes_to(lambda live: 3500 < live[user.spi_pc()]["left_s"] < 3640), running.live()
         route = control.route(user.impi)
         assert route["send"] == verdict["send"] and route["impus"] == user.impus, (route, verdict)
         message = control.message(user.address, user.last_uc, LOCAL, PS, method="INVITE")

@@ -398,13 +398,16 @@ class KamailioMnlTest(unittest.TestCase):
         self.pcscf.start_kamailio()
         self.pcscf.wait_kamailio()
 
+
 FOREIGN = json.dumps({
     "mode": "transport", "integrity": "hmac-sha-1-96", "cipher": "aes-cbc", "ue": "10.9.9.9", "local": "10.9.0.1",
     "port_uc": 5100, "port_us": 5200, "port_pc": 5070, "port_ps": 5080, "spi_uc": 701, "spi_us": 702, "spi_pc": 703,
     "spi_ps": 704, "integrity_key": "a1" * 20, "cipher_key": "c2" * 16})
 
+
 PROGRAMS = ("dataplane/gmespd", "control/daemon/gmesp-control", "control/cli/gmespctl", "control/client/libgmesp.so.0",
             "control/mnl/libgmesp-mnl.so")
+
 
 def _run(arguments):
     KamailioMnlTest.programs = [str(arguments.build.resolve() / program) for program in PROGRAMS]
@@ -420,10 +423,12 @@ def _run(arguments):
         lab.keep_logs(arguments.output / "logs")
         os.close(held)
 
+
 REDUCED = [f"KamailioMnlTest.test_{name}" for name in (
     "registers_over_udp", "registers_over_tcp", "the_set_is_in_force_before_the_401_is_on_the_wire",
     "runs_as_its_own_user_without_capabilities", "re_registration_makes_a_new_set_beside_the_old",
     "de_registration_removes_the_set", "kamailio_dies_and_cleans_up", "gmespd_dies_and_the_registration_lives")]
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -434,6 +439,7 @@ def main():
     arguments = parser.parse_args()
     arguments.output = arguments.output or arguments.build / "kamailio_mnl"
     return lab.run_isolated(lambda: _run(arguments))
+
 
 if __name__ == "__main__":
     sys.exit(main())
