@@ -93,6 +93,14 @@ EngineChoice Engine::route(Suite suite, Direction direction, uint32_t jobs) cons
                                                               : EngineChoice::kOpenSsl;
 }
 
+/// IPsec-MB goes through its lanes of 3DES in one pass, however many of them are taken.
+uint32_t Engine::company(Suite suite, Direction direction) const noexcept {
+  constexpr uint32_t kDesLanes = 16;
+  const bool has_lanes = break_even_jobs(impl_->ipsec_mb.arch(), suite, direction) != kNeverOnLanes;
+  const bool is_for_lanes = route(suite, direction, kDesLanes) == EngineChoice::kIpsecMb;
+  return suite.cipher == Cipher::kDesEde3Cbc && has_lanes && is_for_lanes ? kDesLanes : 1;
+}
+
 std::string Engine::describe() const {
   std::string text = "IPsec-MB " + std::string(imb_get_version_str()) + " on " +
                      std::string(name(impl_->ipsec_mb.arch()));

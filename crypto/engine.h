@@ -45,6 +45,10 @@ class Engine {
   /// Where `jobs` jobs of this kind in one batch go: kIpsecMb or kOpenSsl.
   EngineChoice route(Suite suite, Direction direction, uint32_t jobs) const noexcept;
 
+  /// How many jobs of one kind cost hardly more than one, so that few of them are worth waiting for
+  /// others; 1: waiting gains nothing.
+  uint32_t company(Suite suite, Direction direction) const noexcept;
+
   /// Human-readable: the vector extension IPsec-MB runs on and where each suite goes, for the
   /// start-up log.
   std::string describe() const;

@@ -65,7 +65,8 @@ uint32_t Worker::Lane::poll(uint64_t now_ms) {
       2 * burst_packets_ - host);
   if (host == burst_packets_ && from_access.size() < burst_packets_)
     host += receive(Side::kHost, from_host.subspan(host, burst_packets_ - from_access.size()));
-  if (from_access.size() + host != 0) pipeline_.process(from_access, from_host.first(host), now_ms);
+  if (from_access.size() + host != 0 || pipeline_.held_packets() != 0)
+    pipeline_.process(from_access, from_host.first(host), now_ms);
   return static_cast<uint32_t>(std::max<size_t>(from_access.size(), from_access_.received())) +
          host;
 }
@@ -101,6 +102,7 @@ bool Worker::Lane::mend(rte_mbuf*& mbuf, Side side) {
 void Worker::Lane::drain() {
   for (const Packet& packet : from_access_.drain())
     pipeline_.drop(packet, Side::kAccess, DropReason::kShutDown);
+  pipeline_.drain();
 }
 
 void Worker::Lane::take(const ipsec::HandedOff& entry) {

@@ -1,4 +1,5 @@
-// Pipeline, first half: from the wire to the crypto jobs. The second half is pipeline_finish.cc.
+// Pipeline, first half: from the wire to the crypto jobs. The second half is pipeline_finish.cc;
+// what happens to clear traffic is pipeline_clear.cc.
 #include "dataplane/ipsec/pipeline.h"
 
 #include <algorithm>
@@ -17,14 +18,6 @@ namespace {
 constexpr uint32_t kAccessContext = 0;
 constexpr uint32_t kHostContext = 1;
 
-/// Overloaded: one clear packet of so many received still passes, so that new users are not shut
-/// out altogether.
-constexpr uint64_t kReceivedPerClear = 256;
-constexpr uint64_t kClearCreditMax = 16 * kReceivedPerClear;
-constexpr uint32_t kShedTogether = 64;
-/// Packets, while the first of their bytes come from memory.
-constexpr size_t kLookAhead = 8;
-
 ReassemblerOptions trusted(ReassemblerOptions options) {
   // All of it comes from one host or from authenticated peers: the table is the bound, not the
   // source.
@@ -36,15 +29,11 @@ uint32_t l3_header_bytes(const Layers& layers) {
   return layers.l4_offset - layers.l3_offset;
 }
 
-/// ARP and Neighbor Discovery (RFC 4861 7.1: hop limit 255, so from the link itself): without them
-/// nothing protected finds its way either.
-bool is_of_link(const Packet& packet) {
-  const Layers& layers = packet.layers;
-  if (!layers.is_ip) return true;
-  if (layers.is_ipv4 || layers.protocol != kProtocolIcmpv6 || packet.l4_bytes() == 0) return false;
-  constexpr uint32_t kHopLimitAt = 7;
-  const uint8_t type = *packet.at(layers.l4_offset);
-  return packet.at(layers.l3_offset)[kHopLimitAt] == 255 && type >= 133 && type <= 137;
+WaitingRoom waiting_room(const PipelineOptions& options, const crypto::Engine& engine,
+                         crypto::Direction direction) {
+  constexpr crypto::Suite kSuite = {crypto::Integrity::kHmacSha1_96, crypto::Cipher::kDesEde3Cbc};
+  const uint32_t wanted = options.company_packets;
+  return {wanted != 0 ? wanted : engine.company(kSuite, direction), Pipeline::kPacketsMax};
 }
 
 bool may_not_be_cut(const Packet& packet) {
@@ -71,26 +60,71 @@ Pipeline::Pipeline(const PipelineOptions& options, SaDatabase& database, PacketI
       failing_sources_(options.esp_failures_per_source),
       audit_buckets_(kDropReasonCount + 1,
                      TokenBucket(options.audit_events_per_second, options.audit_events_per_second)),
-      audit_suppressed_(kDropReasonCount + 1, 0) {}
+      audit_suppressed_(kDropReasonCount + 1, 0),
+      waiting_{waiting_room(options, engine_, crypto::Direction::kInbound),
+               waiting_room(options, engine_, crypto::Direction::kOutbound)} {}
 
 Pipeline::~Pipeline() = default;
 
 void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_host,
                        uint64_t now_ms) {
   now_ms_ = now_ms;
-  pending_count_ = working_count_ = joined_count_ = unproven_count_ = clear_count_ = 0;
+  joined_count_ = unproven_count_ = clear_count_ = 0;
   if (options_.screen != nullptr) options_.screen->begin_burst(now_ms);
   counters_.add(Statistic::kAccessPackets, from_access.size());
   counters_.add(Statistic::kHostPackets, from_host.size());
+  for (WaitingRoom& room : waiting_)
+    room.begin_call(static_cast<uint32_t>(from_access.size() + from_host.size()));
   for (const Packet& packet : from_host) prefetch_both_ends(packet);
   for (Packet& packet : from_access) admit(packet, Side::kAccess);
   for (Packet& packet : from_host) admit(packet, Side::kHost);
-  look_up();
-  finish();
+  work();
+  for (WaitingRoom& room : waiting_) work_off(room);
   pass_deferred_clear();
   flush(Side::kAccess);
   flush(Side::kHost);
+}
+
+void Pipeline::drain() {
+  for (WaitingRoom& room : waiting_) {
+    for (uint32_t at = 0; at < room.count(); ++at) {
+      const Pending pending = room.waiting(at);
+      drop(*pending.packet, pending.side, DropReason::kShutDown);
+    }
+    room.leave(room.count());
+  }
+}
+
+/// All that is pending, from the look-up to the outbox.
+void Pipeline::work() {
+  if (pending_count_ == 0) return;
+  working_count_ = unproven_count_ = 0;
+  look_up();
+  finish();
   release_unproven_owners();
+  pending_count_ = 0;
+}
+
+void Pipeline::work_off(WaitingRoom& room) {
+  while (const uint32_t count = std::min(room.due(), kPacketsMax)) {
+    for (; pending_count_ < count; ++pending_count_) {
+      pending_[pending_count_] = room.waiting(pending_count_);
+      prefetch_payload(*pending_[pending_count_].packet);
+    }
+    work();
+    room.leave(count);
+  }
+}
+
+/// Few packets of a kind that is dear unless there are many of it.
+bool Pipeline::must_wait(const Pending& pending, SaIndex sa) {
+  if (database_.hot(sa).identity.suite.cipher != crypto::Cipher::kDesEde3Cbc || pending.has_waited)
+    return false;
+  WaitingRoom& room = waiting_[static_cast<uint32_t>(pending.side)];
+  if (!room.wants_next()) return false;
+  room.add(pending);
+  counters_.add(Statistic::kWaitedForCompany);
+  return true;
 }
 
 void Pipeline::expire(uint64_t now_ms) {
@@ -102,56 +136,6 @@ void Pipeline::expire(uint64_t now_ms) {
   now_ms_ = now_ms;
   counters_.add(DropReason::kFragmentTimeout, overdue);
   audit(Packet{}, DropReason::kFragmentTimeout, kNoSa, 0);
-}
-
-void Pipeline::set_overloaded(bool is_overloaded) {
-  is_overloaded_ = is_overloaded;
-  if (!is_overloaded) clear_credit_ = 0;
-}
-
-bool Pipeline::takes_clear_credit() {
-  if (clear_credit_ < kReceivedPerClear) return false;
-  clear_credit_ -= kReceivedPerClear;
-  return true;
-}
-
-uint32_t Pipeline::shed(std::span<Packet> packets, uint64_t now_ms) {
-  now_ms_ = now_ms;
-  clear_credit_ = std::min(clear_credit_ + packets.size(), kClearCreditMax);
-  std::array<void*, kShedTogether> owners;
-  uint32_t left = 0, shed = 0;
-  for (size_t at = 0; at < packets.size(); ++at) {
-    if (at + kLookAhead < packets.size()) crypto::prefetch(packets[at + kLookAhead].data);
-    Packet& packet = packets[at];
-    if (!is_plainly_clear(packet, classify_options_) || takes_clear_credit()) {
-      if (left != at) packets[left] = packet;
-      ++left;
-      continue;
-    }
-    if (shed == 0) tell_shed(packet);
-    owners[shed++] = packet.owner;
-    if (shed == kShedTogether) {
-      drop_shed(owners);
-      shed = 0;
-    }
-  }
-  if (shed != 0) drop_shed({owners.data(), shed});
-  return left;
-}
-
-/// One for all that are dropped with it.
-void Pipeline::tell_shed(Packet& packet) {
-  if (!may_audit(DropReason::kClearOverload)) return;
-  if (parse(packet) != DropReason::kNone) packet.layers.is_ip = false;
-  tell_drop(packet, DropReason::kClearOverload, kNoSa, 0);
-}
-
-void Pipeline::drop_shed(std::span<void* const> owners) {
-  constexpr DropReason kReason = DropReason::kClearOverload;
-  counters_.add(Statistic::kAccessPackets, owners.size());
-  counters_.add(kReason, owners.size());
-  suppress_audit(kReason, static_cast<uint32_t>(owners.size() - 1));
-  io_.release(owners);
 }
 
 /// Parses and classifies; ESP work is queued, the rest ends here.
@@ -176,7 +160,7 @@ void Pipeline::admit(Packet& packet, Side side) {
     case Route::kEsp: {
       const uint32_t spi = load_be32(packet.at(verdict.esp_offset));
       const uint64_t hash = database_.inbound_hash(spi, layers.destination);
-      pending_[pending_count_++] = {&packet, hash, kNoSa, verdict, side, 0, 0};
+      pending_[pending_count_++] = {&packet, hash, kNoSa, verdict, side, false, 0, 0};
       return prefetch_payload(packet);
     }
     case Route::kProtect: {
@@ -184,7 +168,8 @@ void Pipeline::admit(Packet& packet, Side side) {
       const uint16_t ue_port = load_be16(packet.at(layers.l4_offset) + 2);
       const uint64_t hash =
           database_.outbound_hash(layers.source, local_port, layers.destination, ue_port);
-      pending_[pending_count_++] = {&packet, hash, kNoSa, verdict, side, local_port, ue_port};
+      pending_[pending_count_++] = {&packet, hash,  kNoSa,      verdict,
+                                    side,    false, local_port, ue_port};
       return prefetch_payload(packet);
     }
   }
@@ -251,71 +236,6 @@ Packet* Pipeline::join(Packet& packet, Side side, Reassembler& reassembler, uint
   counters_.add(Statistic::kDatagramsJoined);
   counters_.add(Statistic::kFragmentsJoined, fragments);
   return &whole;
-}
-
-void Pipeline::admit_clear(Packet& packet, Side side) {
-  if (side == Side::kHost) {
-    counters_.add(Statistic::kClearOutPackets);
-    return send(packet, Side::kAccess, options_.access_mtu_bytes);
-  }
-  clear_[clear_count_++] = &packet;
-}
-
-void Pipeline::pass_deferred_clear() {
-  for (uint32_t i = 0; i < clear_count_; ++i) pass_clear(*clear_[i]);
-}
-
-void Pipeline::pass_clear(Packet& packet) {
-  constexpr Side side = Side::kAccess;
-  // What is plainly clear has paid in shed().
-  const bool has_paid = !packet.joined && is_plainly_clear(packet, classify_options_);
-  if (is_overloaded_ && !has_paid && !is_of_link(packet) && !takes_clear_credit())
-    return drop(packet, side, DropReason::kClearOverload);
-  if (options_.clear_packets_per_second != 0 && !clear_bucket_.take(now_ms_))
-    return drop(packet, side, DropReason::kClearRateLimited);
-  if (options_.screen != nullptr && !passes_screen(packet, side, kNoSa)) return;
-  counters_.add(Statistic::kClearInPackets);
-  send(packet, Side::kHost, options_.host_mtu_bytes);
-}
-
-/// False: the packet is dropped, and answered if the screen says so.
-bool Pipeline::passes_screen(const Packet& packet, Side from, SaIndex sa) {
-  const Layers& layers = packet.layers;
-  if (!layers.is_ip) return true;
-  if (layers.protocol != kProtocolUdp && layers.protocol != kProtocolTcp) return true;
-  const ScreenVerdict verdict =
-      sa == kNoSa ? options_.screen->on_clear(packet) : options_.screen->on_protected(packet);
-  if (verdict.is_event) tell_rule(packet, verdict.rule, sa);
-  if (verdict.action == ScreenVerdict::Action::kPass) {
-    if (verdict.counted) counters_.add(*verdict.counted);
-    return true;
-  }
-  if (verdict.action == ScreenVerdict::Action::kReply) answer(packet, verdict.status);
-  drop_for_sa(packet, from, verdict.reason, sa);
-  return false;
-}
-
-void Pipeline::answer(const Packet& packet, uint16_t status) {
-  Packet reply{};
-  if (!io_.allocate(kHeadroomBytes + packet.length, reply))
-    return counters_.add(Statistic::kSipRepliesLeftOut);
-  if (!options_.screen->write_reply(packet, status, kHeadroomBytes, reply) ||
-      reply.length - packet.layers.l3_offset > options_.access_mtu_bytes) {
-    io_.release(reply.owner);
-    return counters_.add(Statistic::kSipRepliesLeftOut);
-  }
-  counters_.add(Statistic::kSipReplies);
-  put(Side::kAccess, reply.owner, reply.data, reply.length);
-}
-
-/// Rules that want an event share one rate.
-void Pipeline::tell_rule(const Packet& packet, uint32_t rule, SaIndex sa) {
-  constexpr DropReason kNoDrop = DropReason::kNone;
-  if (!may_audit(kNoDrop)) return;
-  Notice notice = notice_about(packet, shm::EventKind::kSipRule, sa);
-  notice.value = rule;
-  notice.suppressed = take_suppressed(kNoDrop);
-  notices_.push(notice);
 }
 
 /// The control thread matches it to an SA; the worker only passes on what it was told, at a bounded
@@ -403,7 +323,7 @@ void Pipeline::start_inbound(const Pending& pending) {
   // Not before we must: whoever sends under a user's address would silence that user.
   if (is_overloaded_ && failing_sources_.is_used_up(packet.layers.source, now_ms_))
     return drop_for_sa(packet, Side::kAccess, DropReason::kEspSourceShed, sa);
-  if (!own(packet, Side::kAccess, sa)) return;
+  if (!own(packet, Side::kAccess, sa) || must_wait(pending, sa)) return;
   Working& working = working_[working_count_];
   working.packet = &packet;
   working.sa = sa;
@@ -428,7 +348,7 @@ void Pipeline::start_outbound(const Pending& pending) {
       database_.find_outbound(pending.hash, layers.source, pending.local_port, layers.destination,
                               pending.ue_port, pending.candidate);
   if (sa == kNoSa) return drop(packet, Side::kHost, DropReason::kNoSaForProtectedPort);
-  if (!own(packet, Side::kHost, sa)) return;
+  if (!own(packet, Side::kHost, sa) || must_wait(pending, sa)) return;
   const SaIdentity& identity = database_.hot(sa).identity;
   const uint16_t learned = identity.path_mtu.load(std::memory_order_relaxed);
   const uint16_t mtu_bytes =

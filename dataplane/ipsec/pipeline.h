@@ -3,7 +3,8 @@
 //
 // The pipeline knows no ports and no mbufs: packets come in as Packet, go out through PacketIo.
 // Every packet given to process() is transmitted, handed off or released exactly once, and every
-// one that is not delivered is counted under exactly one DropReason.
+// one that is not delivered is counted under exactly one DropReason. A 3DES packet may wait for
+// others over some calls: whoever has no packets calls with none while any are held.
 //
 // Threading: one pipeline per worker. The SaDatabase is shared; no reference into it outlives
 // process(), so the caller may report a quiescent state after each call. Errors: none; nothing is
@@ -22,16 +23,16 @@
 #include "dataplane/ipsec/esp_inbound.h"
 #include "dataplane/ipsec/esp_outbound.h"
 #include "dataplane/ipsec/notice.h"
+#include "dataplane/ipsec/pending.h"
 #include "dataplane/ipsec/reassembler.h"
 #include "dataplane/ipsec/sa_database.h"
 #include "dataplane/ipsec/screen.h"
 #include "dataplane/ipsec/source_limiter.h"
 #include "dataplane/ipsec/statistics.h"
 #include "dataplane/ipsec/token_bucket.h"
+#include "dataplane/ipsec/waiting_room.h"
 
 namespace gmesp::ipsec {
-
-enum class Side : uint8_t { kAccess = 0, kHost = 1 };
 
 /// A frame on its way out of the pipeline.
 struct Outgoing {
@@ -78,6 +79,8 @@ struct PipelineOptions {
   InboundOptions inbound;
   OutboundOptions outbound;
   crypto::EngineChoice engine = crypto::EngineChoice::kAuto;
+  /// 3DES packets of one direction that wait for each other; 0: as many as the engine wants.
+  uint32_t company_packets = 0;
 };
 
 class Pipeline {
@@ -92,6 +95,9 @@ class Pipeline {
   ~Pipeline();
 
   void process(std::span<Packet> from_access, std::span<Packet> from_host, uint64_t now_ms);
+  uint32_t held_packets() const { return waiting_[0].count() + waiting_[1].count(); }
+  /// Frees who still waits, when nobody will call process() any more.
+  void drain();
 
   /// More comes in than this worker can take: from now on protected traffic and the host's goes
   /// first, and most of the clear traffic from the network is dropped.
@@ -115,15 +121,6 @@ class Pipeline {
   const crypto::Engine& engine() const { return engine_; }
 
  private:
-  /// A packet that waits for its SA: classified, hash known.
-  struct Pending {
-    Packet* packet;
-    uint64_t hash;
-    SaIndex candidate;  ///< most probably its SA
-    Verdict verdict;
-    Side side;
-    uint16_t local_port, ue_port;  ///< host side
-  };
   /// A packet whose job is with the engine.
   struct Working {
     Packet* packet;
@@ -152,7 +149,10 @@ class Pipeline {
   void answer(const Packet& packet, uint16_t status);
   void tell_rule(const Packet& packet, uint32_t rule, SaIndex sa);
   void take_path_mtu(Packet& packet, const IcmpQuote& quote);
+  void work();
+  void work_off(WaitingRoom& room);
   void look_up();
+  bool must_wait(const Pending& pending, SaIndex sa);
   bool own(Packet& packet, Side side, SaIndex sa);
   void start_inbound(const Pending& pending);
   void start_outbound(const Pending& pending);
@@ -210,8 +210,9 @@ class Pipeline {
   std::array<Working, kPacketsMax> working_;
   std::array<crypto::CryptoJob, kPacketsMax> jobs_;
   uint32_t working_count_ = 0;
-  /// Joined datagrams of this call. A packet completes at most two: as it came, and deciphered.
-  std::array<Packet, 2 * kPacketsMax> joined_;
+  /// Joined datagrams of this call. A packet completes at most two: as it came, and deciphered;
+  /// those that have waited are deciphered too.
+  std::array<Packet, 3 * kPacketsMax> joined_;
   uint32_t joined_count_ = 0;
   /// Clear packets from the network wait until the protected ones of their burst are done.
   std::array<Packet*, kPacketsMax> clear_;
@@ -219,6 +220,7 @@ class Pipeline {
   uint64_t clear_credit_ = 0;  ///< overloaded: packets received for which no clear one passed yet
   std::array<SaIndex, kPacketsMax> unproven_;
   uint32_t unproven_count_ = 0;
+  WaitingRoom waiting_[2];  ///< by Side
   Outbox outbox_[2];
   WorkerCounters counters_;
   NoticeRing notices_;

@@ -47,7 +47,8 @@ namespace gmesp::ipsec {
   row(kSipReplies,          "sip_replies",          "packets", "answers sent to refused requests")           \
   row(kSipRepliesLeftOut,   "sip_replies_left_out", "packets", "refused requests without an answer: rate, or none that fits") \
   row(kEngineCalls,         "engine_calls",         "calls",   "batches given to the crypto engine")         \
-  row(kEngineJobs,          "engine_jobs",          "packets", "packets given to the crypto engine")
+  row(kEngineJobs,          "engine_jobs",          "packets", "packets given to the crypto engine")          \
+  row(kWaitedForCompany,    "waited_for_company",   "packets", "3DES packets that waited a few calls for others of their kind")
 // clang-format on
 
 enum class Statistic : uint8_t {

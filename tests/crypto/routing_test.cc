@@ -63,6 +63,20 @@ TEST(Routing, TheTableOfThisCpuIsTheOneInForce) {
   });
 }
 
+/// Waiting pays where many jobs are as dear as one and go to the lanes: 3DES with AVX-512.
+TEST(Routing, CompanyIsWantedForTripleDesOnItsLanesOnly) {
+  const bool has_lanes = IpsecMbEngine().arch() == VectorArch::kAvx512;
+  for (const EngineChoice choice :
+       {EngineChoice::kAuto, EngineChoice::kIpsecMb, EngineChoice::kOpenSsl}) {
+    const Engine engine(choice);
+    for_every_kind([&](Suite suite, Direction direction) {
+      const bool is_wanted =
+          suite.cipher == Cipher::kDesEde3Cbc && has_lanes && choice != EngineChoice::kOpenSsl;
+      EXPECT_EQ(engine.company(suite, direction), is_wanted ? 16u : 1u);
+    });
+  }
+}
+
 // Shows: R-D-K3
 TEST(Routing, AChosenEngineTakesEverything) {
   const Engine lanes(EngineChoice::kIpsecMb);

@@ -138,7 +138,7 @@ uint32_t Crew::Member::take_handed_over() {
     }
   }
   const auto taken = static_cast<uint32_t>(packets[0].size() + packets[1].size());
-  if (taken == 0) return 0;
+  if (taken == 0 && pipeline_.held_packets() == 0) return 0;
   buffers += taken;
   pipeline_.process(packets[0], packets[1], now_ms);
   return taken;

@@ -48,7 +48,8 @@ class Crew::Member final : public ipsec::PacketIo {
   Member(const LabOptions& options, uint8_t worker, uint8_t workers, Crew& crew);
 
   void process(const Batch& batch);
-  /// Runs what others handed over. Returns how many packets.
+  /// Runs what others handed over, or, if they did not, what waits for company. Returns how many
+  /// packets were handed over.
   uint32_t take_handed_over();
   ipsec::Pipeline& pipeline() { return pipeline_; }
 

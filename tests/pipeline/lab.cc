@@ -19,6 +19,7 @@ LabOptions::LabOptions() {
   database.protected_ports.add(kServerPort);
   for (const uint16_t port : kClientPorts) database.protected_ports.add(port);
   pipeline.reassembly.datagrams_max = 64;
+  pipeline.company_packets = 16;  // whatever this CPU's engine wants
 }
 
 Lab::Lab(const LabOptions& options)
@@ -48,11 +49,19 @@ void Lab::remove(uint64_t set_id) {
 }
 
 std::vector<Sent> Lab::process(const std::vector<Bytes>& access, const std::vector<Bytes>& host) {
-  std::vector<Packet> from_access;
-  std::vector<Packet> from_host;
-  for (const Bytes& frame : access) from_access.push_back(make_packet(frame));
-  for (const Bytes& frame : host) from_host.push_back(make_packet(frame));
-  return run(std::move(from_access), std::move(from_host));
+  return run(make_packets(access), make_packets(host));
+}
+
+std::vector<Sent> Lab::call(const std::vector<Bytes>& access, const std::vector<Bytes>& host) {
+  std::vector<Packet> from_access = make_packets(access), from_host = make_packets(host);
+  pipeline_->process(from_access, from_host, now_ms);
+  settle();
+  return std::exchange(sent_, {});
+}
+
+void Lab::drain() {
+  pipeline_->drain();
+  settle();
 }
 
 std::vector<Sent> Lab::poll(ipsec::Intake& intake, const std::function<bool(Bytes&)>& next,
@@ -78,6 +87,7 @@ std::vector<Sent> Lab::take(const HandedTo& handed) {
 std::vector<Sent> Lab::run(std::vector<Packet> access, std::vector<Packet> host) {
   if (pipeline_->is_overloaded()) access.resize(pipeline_->shed(access, now_ms));
   pipeline_->process(access, host, now_ms);
+  if (pipeline_->held_packets() != 0) pipeline_->process({}, {}, now_ms);
   settle();
   return std::exchange(sent_, {});
 }
@@ -164,6 +174,12 @@ Packet Lab::make_buffer(uint32_t capacity) {
   return packet;
 }
 
+std::vector<Packet> Lab::make_packets(const std::vector<Bytes>& frames) {
+  std::vector<Packet> packets;
+  for (const Bytes& frame : frames) packets.push_back(make_packet(frame));
+  return packets;
+}
+
 Packet Lab::make_packet(const Bytes& frame) {
   const auto bytes = static_cast<uint32_t>(frame.size());
   Packet packet = make_buffer(options_.headroom_bytes + bytes + options_.tailroom_bytes);
@@ -230,7 +246,9 @@ int64_t Lab::waiting() {
   return static_cast<int64_t>(in - out);
 }
 
-void Lab::settle(size_t held) {
+/// `received`: packets that did not reach the pipeline yet.
+void Lab::settle(size_t received) {
+  const size_t held = received + pipeline_->held_packets();
   EXPECT_EQ(live_.size(), held) << "packets neither sent, released nor handed over";
   if (held == 0) live_.clear();
   EXPECT_GE(waiting(), 0) << "more went out than came in; drops: " << drops();

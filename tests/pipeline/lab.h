@@ -49,8 +49,13 @@ class Lab final : public ipsec::PacketIo {
   /// Unpublishes and reclaims; no worker runs between calls of process().
   void remove(uint64_t set_id);
 
-  /// One call of the pipeline with these frames; checks the books afterwards.
+  /// One call of the pipeline with these frames, and one with none if some wait for company, as an
+  /// idle worker makes it; checks the books afterwards.
   std::vector<Sent> process(const std::vector<Bytes>& access, const std::vector<Bytes>& host);
+  /// One call and no more: packets may wait.
+  std::vector<Sent> call(const std::vector<Bytes>& access, const std::vector<Bytes>& host);
+  /// What a worker does that stops.
+  void drain();
   std::vector<Sent> from_network(const Bytes& frame) { return process({frame}, {}); }
   std::vector<Sent> from_host(const Bytes& frame) { return process({}, {frame}); }
   /// One poll of a worker. `next` takes the next frame of its receive queue, if there is one; the
@@ -77,7 +82,8 @@ class Lab final : public ipsec::PacketIo {
   std::vector<ipsec::Notice> notices(shm::EventKind kind);
   std::vector<HandedTo> handed_over();
 
-  /// Packets that are neither delivered nor dropped: fragments that wait for others.
+  /// Packets that are neither delivered nor dropped: fragments that wait for others, and packets
+  /// that wait for company.
   int64_t waiting();
   /// What the control thread does with learned ports and too-big messages (RFC 4301 8.2).
   void obey_notices();
@@ -105,10 +111,11 @@ class Lab final : public ipsec::PacketIo {
   };
 
   std::vector<Sent> run(std::vector<ipsec::Packet> access, std::vector<ipsec::Packet> host);
+  std::vector<ipsec::Packet> make_packets(const std::vector<Bytes>& frames);
   ipsec::Packet make_packet(const Bytes& frame);
   ipsec::Packet make_buffer(uint32_t capacity);
   bool is_live(void* owner) { return live_.contains(owner); }
-  void settle(size_t held = 0);
+  void settle(size_t received = 0);
 
   const LabOptions options_;
   std::unique_ptr<ipsec::SaDatabase> own_database_;
