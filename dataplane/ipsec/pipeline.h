@@ -158,6 +158,7 @@ class Pipeline {
   void start_outbound(const Pending& pending);
   void lower_mss(Packet& packet, const SaIdentity& sa, uint16_t mtu_bytes);
   bool told_too_big(const Packet& packet, const SaIdentity& sa, uint16_t mtu_bytes);
+  static void prefetch_for_checksum(const Working& working);
   void finish();
   void finish_inbound_item(Working& working, const crypto::CryptoJob& job);
   void finish_outbound_item(Working& working, const crypto::CryptoJob& job);

@@ -3,6 +3,7 @@
 
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/fragmenter.h"
+#include "dataplane/ipsec/packet_lines.h"
 #include "dataplane/ipsec/pipeline.h"
 
 namespace gmesp::ipsec {
@@ -35,12 +36,21 @@ const uint8_t* esp_header_in(const Packet& packet, uint16_t encapsulation_port) 
 
 }  // namespace
 
+/// Deciphered a whole burst ago and read once more: a burst of long packets is larger than the
+/// first cache.
+void Pipeline::prefetch_for_checksum(const Working& working) {
+  constexpr uint32_t kLongBytes = 512;
+  if (working.side == Side::kAccess && working.packet->length >= kLongBytes)
+    prefetch_payload(*working.packet);
+}
+
 void Pipeline::finish() {
   if (working_count_ == 0) return;
   engine_.process({jobs_.data(), working_count_});
   counters_.add(Statistic::kEngineCalls);
   counters_.add(Statistic::kEngineJobs, working_count_);
   for (uint32_t i = 0; i < working_count_; ++i) {
+    if (i + 2 < working_count_) prefetch_for_checksum(working_[i + 2]);
     if (working_[i].side == Side::kAccess)
       finish_inbound_item(working_[i], jobs_[i]);
     else
