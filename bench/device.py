@@ -48,11 +48,11 @@ class DeviceError(RuntimeError):
 
 
 class Device:
-    """A process with a folder of its own on tmpfs."""
+    """A process with a folder of its own on tmpfs. `ring_bits`: of the rings of memif."""
 
-    def __init__(self, name, access=None, host=None):
+    def __init__(self, name, access=None, host=None, ring_bits=RING_BITS):
         self.name = name
-        self._ports = (access, host)
+        self._ports, self._ring_bits = (access, host), ring_bits
         self.process = None
         self.folder = None
         self._holder = tempfile.TemporaryDirectory(prefix=f"gmesp-bench-{name}-", dir="/dev/shm")
@@ -60,7 +60,7 @@ class Device:
     def memif(self, port, role):
         socket = self.folder / "memif.sock"
         # The two ends of a port are named differently: both may live in one process's name space of devices.
-        return MEMIF.format(port=port, role=role, id=port, socket=socket, rsize=RING_BITS)
+        return MEMIF.format(port=port, role=role, id=port, socket=socket, rsize=self._ring_bits)
 
     def ports(self):
         """Device strings: memif where nothing else was said."""
@@ -119,9 +119,8 @@ class Device:
 class Gmespd(Device):
     """`access` and `host`: device strings instead of memif. `cores`: one per worker."""
 
-    def __init__(self, build, cores, capacity_sets, access=None, host=None, packet_buffers=0,
-                 small_pages=False):
-        super().__init__("gmespd", access, host)
+    def __init__(self, build, cores, capacity_sets, packet_buffers=0, small_pages=False, **ports):
+        super().__init__("gmespd", **ports)
         self.program = Path(build) / "dataplane/gmespd"
         self.cores, self.capacity_sets = cores, capacity_sets
         self.packet_buffers = packet_buffers
@@ -151,8 +150,8 @@ class Secgw(Device):
     is in packets; 0 is none, which suits it best.
     """
 
-    def __init__(self, program, core, config, sas, access=None, host=None, packet_buffers=0, replay_window=0):
-        super().__init__("ipsec-secgw", access, host)
+    def __init__(self, program, core, config, sas, packet_buffers=0, replay_window=0, **ports):
+        super().__init__("ipsec-secgw", **ports)
         self.program, self.core, self.config, self.sas = program, core, config, sas
         self.packet_buffers, self.replay_window = packet_buffers, replay_window
 
