@@ -10,9 +10,13 @@
 
 namespace gmesp::bench {
 
-/// Fills jobs and submits them by the fastest calls there are for the suite; no ICV is compared.
-/// All jobs of one suite and direction, at least one and at most IMB_MAX_BURST_SIZE. False if the
-/// library took fewer.
-bool run_bare(IMB_MGR* manager, std::span<crypto::CryptoJob> jobs);
+// All jobs of a call are of one suite and direction, at least one and at most IMB_MAX_BURST_SIZE.
+// No ICV is compared. False if the library took fewer.
+
+/// The library's burst of jobs, cipher and hash in each: what it has for every suite.
+bool run_burst(IMB_MGR* manager, std::span<crypto::CryptoJob> jobs);
+
+/// The fastest calls for the suite: where the library has bursts of each algorithm alone, these.
+bool run_fastest(IMB_MGR* manager, std::span<crypto::CryptoJob> jobs);
 
 }  // namespace gmesp::bench

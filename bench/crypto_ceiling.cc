@@ -23,7 +23,7 @@
 namespace {
 
 using namespace gmesp::crypto;
-using gmesp::bench::run_bare;
+using gmesp::bench::run_fastest;
 
 constexpr uint32_t kSaCount = 64;
 constexpr uint32_t kPacketBytesMax = 2048;
@@ -124,7 +124,7 @@ void print_rows(Suite suite, Direction direction, uint32_t payload_bytes, Vector
     std::vector<CryptoJob*> pointers;
     for (CryptoJob& job : workload.jobs()) pointers.push_back(&job);
     const auto cost = [&](auto run) { return measure(workload, ticks_per_ns, run); };
-    const double direct = cost([&](auto jobs) { run_bare(manager.get(), jobs); });
+    const double direct = cost([&](auto jobs) { run_fastest(manager.get(), jobs); });
     const double ipsec_mb = cost([&](auto) { lanes.process(pointers); });
     const double openssl = cost([&](auto jobs) {
       for (CryptoJob& job : jobs) single.process(job);
