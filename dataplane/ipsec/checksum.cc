@@ -1,5 +1,7 @@
 #include "dataplane/ipsec/checksum.h"
 
+#include <immintrin.h>
+
 #include <algorithm>
 #include <array>
 
@@ -35,10 +37,9 @@ using Block = uint64_t __attribute__((vector_size(32)));
 using WideBlock = uint64_t __attribute__((vector_size(64)));
 
 /// Read from `n` bytes behind its start, it keeps the last `n` bytes of a block.
-template <class Words>
-alignas(sizeof(Words)) constexpr std::array<uint8_t, 2 * sizeof(Words)> kKeepLast = [] {
-  std::array<uint8_t, 2 * sizeof(Words)> mask{};
-  std::fill(mask.begin() + sizeof(Words), mask.end(), uint8_t{0xff});
+alignas(sizeof(Block)) constexpr std::array<uint8_t, 2 * sizeof(Block)> kKeepLast = [] {
+  std::array<uint8_t, 2 * sizeof(Block)> mask{};
+  std::fill(mask.begin() + sizeof(Block), mask.end(), uint8_t{0xff});
   return mask;
 }();
 
@@ -60,45 +61,56 @@ struct Sums {
   }
 };
 
-/// `count` is even and at least a block. What is left behind the whole blocks is the end of a block
-/// that reaches back into them: no branch depends on how much it is.
-template <class Words>
+/// At least a block. What is left behind the whole blocks is the end of a block that reaches back
+/// into them: no branch depends on how much it is.
 [[gnu::always_inline]] inline uint64_t sum_of_blocks(const uint8_t* at, size_t count) {
-  Words block, keep;
+  const uint64_t odd = (count & 1) != 0 ? at[count - 1] : 0;
+  count &= ~size_t{1};
+  Block block, keep;
   std::memcpy(&block, at + count - sizeof block, sizeof block);
-  std::memcpy(&keep, kKeepLast<Words>.data() + count % sizeof block, sizeof keep);
-  Sums<Words> sums;
+  std::memcpy(&keep, kKeepLast.data() + count % sizeof block, sizeof keep);
+  Sums<Block> sums;
   sums.add(block & keep);
   for (size_t blocks = count / sizeof block; blocks != 0; --blocks, at += sizeof block) {
     std::memcpy(&block, at, sizeof block);
     sums.add(block);
   }
-  return sums.total();
+  return odd + sums.total();
 }
 
 uint64_t sum_of_blocks_sse2(const uint8_t* at, size_t count) {
-  return sum_of_blocks<Block>(at, count);
+  return sum_of_blocks(at, count);
 }
 
 [[gnu::target("avx2")]] uint64_t sum_of_blocks_avx2(const uint8_t* at, size_t count) {
-  return sum_of_blocks<Block>(at, count);
+  return sum_of_blocks(at, count);
 }
 
-[[gnu::target("avx512f")]] uint64_t sum_of_blocks_avx512(const uint8_t* at, size_t count) {
-  return count >= sizeof(WideBlock) ? sum_of_blocks<WideBlock>(at, count)
-                                    : sum_of_blocks<Block>(at, count);
+/// Any count: what is left behind the whole blocks is read under a mask.
+[[gnu::target("avx512f,avx512bw")]] uint64_t sum_of_blocks_avx512(const uint8_t* at, size_t count) {
+  WideBlock block;
+  Sums<WideBlock> sums;
+  for (; count >= sizeof block; at += sizeof block, count -= sizeof block) {
+    std::memcpy(&block, at, sizeof block);
+    sums.add(block);
+  }
+  const __m512i rest = _mm512_maskz_loadu_epi8((uint64_t{1} << count) - 1, at);
+  std::memcpy(&block, &rest, sizeof block);
+  sums.add(block);
+  return sums.total();
 }
 
-const auto sum_blocks = __builtin_cpu_supports("avx512f") ? sum_of_blocks_avx512
-                        : __builtin_cpu_supports("avx2")  ? sum_of_blocks_avx2
-                                                          : sum_of_blocks_sse2;
+const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+const auto sum_blocks = has_avx512                       ? sum_of_blocks_avx512
+                        : __builtin_cpu_supports("avx2") ? sum_of_blocks_avx2
+                                                         : sum_of_blocks_sse2;
 
 /// Sums here are in the machine's byte order, which RFC 1071 2 (B) allows, and fold only at the
 /// end: a result is turned round once. This one is below 2^49.
 uint64_t native_sum(const uint8_t* at, size_t count) {
+  if (count >= sizeof(Block)) return sum_blocks(at, count);
   uint64_t sum = (count & 1) != 0 ? at[count - 1] : 0;
   count &= ~size_t{1};
-  if (count >= sizeof(Block)) return sum + sum_blocks(at, count);
   for (; count >= 8; at += 8, count -= 8) sum += halves(load<uint64_t>(at));
   for (; count != 0; at += 2, count -= 2) sum += load<uint16_t>(at);
   return sum;
@@ -111,8 +123,8 @@ uint64_t native_pseudo_header_sum(const Layers& layers, uint32_t l4_bytes) {
   const Address& destination = layers.destination;
   if (layers.is_ipv4)
     return rest + load<uint32_t>(source.ipv4()) + load<uint32_t>(destination.ipv4());
-  return rest + native_sum(source.bytes.data(), source.bytes.size()) +
-         native_sum(destination.bytes.data(), destination.bytes.size());
+  return rest + halves(source.high()) + halves(source.low()) + halves(destination.high()) +
+         halves(destination.low());
 }
 
 /// Where the checksum of `packet`'s L4 stands; null if there is none of `l4_bytes` in it.
@@ -124,9 +136,15 @@ uint8_t* l4_checksum(const Packet& packet, uint32_t l4_bytes) {
   return packet.at(packet.layers.l4_offset) + (is_udp ? kUdpChecksumAt : kTcpChecksumAt);
 }
 
-uint16_t l4_sum(const Packet& packet, uint32_t l4_bytes) {
-  return folded(native_pseudo_header_sum(packet.layers, l4_bytes) +
-                native_sum(packet.at(packet.layers.l4_offset), l4_bytes));
+uint64_t l4_sum(const Packet& packet, uint32_t l4_bytes) {
+  return native_pseudo_header_sum(packet.layers, l4_bytes) +
+         native_sum(packet.at(packet.layers.l4_offset), l4_bytes);
+}
+
+/// Whether a sum folds to ones: to fold is to divide by them and keep the rest, and no packet's sum
+/// is zero.
+bool is_ones(uint64_t sum) {
+  return sum % 0xffff == 0;
 }
 
 /// The header of nearly every packet in five additions.
@@ -154,7 +172,7 @@ void set_ipv4_checksum(uint8_t* header) {
 }
 
 bool ipv4_checksum_good(const uint8_t* header) {
-  return folded(ipv4_header_sum(header)) == 0xffff;
+  return is_ones(ipv4_header_sum(header));
 }
 
 uint16_t pseudo_header_sum(const Packet& packet, uint32_t l4_bytes) {
@@ -166,14 +184,14 @@ bool l4_checksum_good(const Packet& packet, uint32_t l4_bytes) {
   if (checksum == nullptr) return false;
   if (packet.layers.protocol == kProtocolUdp && load_be16(checksum) == 0)
     return packet.layers.is_ipv4;
-  return l4_sum(packet, l4_bytes) == 0xffff;
+  return is_ones(l4_sum(packet, l4_bytes));
 }
 
 void set_l4_checksum(Packet& packet, uint32_t l4_bytes) {
   uint8_t* checksum = l4_checksum(packet, l4_bytes);
   if (checksum == nullptr) return;
   store(checksum, 0);
-  uint16_t value = static_cast<uint16_t>(~l4_sum(packet, l4_bytes));
+  uint16_t value = static_cast<uint16_t>(~folded(l4_sum(packet, l4_bytes)));
   // RFC 768: zero means "none"; its other form in one's complement stands for a computed zero.
   if (value == 0 && packet.layers.protocol == kProtocolUdp) value = 0xffff;
   store(checksum, value);
