@@ -48,7 +48,10 @@ class DeviceError(RuntimeError):
 
 
 class Device:
-    """A process with a folder of its own on tmpfs. `ring_bits`: of the rings of memif."""
+    """A process with a folder of its own on tmpfs.
+
+    `access` and `host`: device strings instead of memif. `ring_bits`: of the rings of memif.
+    """
 
     def __init__(self, name, access=None, host=None, ring_bits=RING_BITS):
         self.name = name
@@ -117,7 +120,7 @@ class Device:
 
 
 class Gmespd(Device):
-    """`access` and `host`: device strings instead of memif. `cores`: one per worker."""
+    """`cores`: one per worker. `ports`: as Device has them."""
 
     def __init__(self, build, cores, capacity_sets, packet_buffers=0, small_pages=False, **ports):
         super().__init__("gmespd", **ports)
@@ -146,8 +149,8 @@ class Gmespd(Device):
 class Secgw(Device):
     """DPDK's ipsec-secgw in lookaside poll mode through librte_ipsec, one core. `config`: its own configuration file.
 
-    `access` and `host`: device strings instead of memif. `packet_buffers`: how many of them these keep. `replay_window`
-    is in packets; 0 is none, which suits it best.
+    `ports`: as Device has them. `packet_buffers`: how many these keep. `replay_window` is in packets; 0 is none, which
+    suits it best.
     """
 
     def __init__(self, program, core, config, sas, packet_buffers=0, replay_window=0, **ports):

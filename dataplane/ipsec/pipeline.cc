@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "crypto/prefetch.h"
 #include "dataplane/ipsec/byte_order.h"
 #include "dataplane/ipsec/header_layout.h"
 #include "dataplane/ipsec/packet_lines.h"
@@ -69,7 +68,7 @@ Pipeline::~Pipeline() = default;
 void Pipeline::process(std::span<Packet> from_access, std::span<Packet> from_host,
                        uint64_t now_ms) {
   now_ms_ = now_ms;
-  joined_count_ = unproven_count_ = clear_count_ = 0;
+  joined_count_ = clear_count_ = 0;
   if (options_.screen != nullptr) options_.screen->begin_burst(now_ms);
   counters_.add(Statistic::kAccessPackets, from_access.size());
   counters_.add(Statistic::kHostPackets, from_host.size());

@@ -8,7 +8,6 @@
 namespace gmesp::test {
 namespace {
 
-using ipsec::DropReason;
 using ipsec::Side;
 using ipsec::WaitingRoom;
 using shm::SaRole;
