@@ -26,14 +26,14 @@ constexpr uint32_t kNever = kNeverOnLanes;
 // IPsec-MB uses SHA-NI in its SSE manager only. Such CPUs may also lack it, hence 2 where 1 would
 // do. AVX is used by CPUs too old for SHA-NI, where OpenSSL's SHA-1 is slower than above, hence 4.
 //
-// AVX-512 on a Zen 5, where SHA-1 with AES and NULL goes in stages (job_stages.h):
+// AVX-512 on a Zen 5, where AES and NULL go in stages (job_stages.h):
 //                  OpenSSL    1     2     3     4     6     8    32
-//   null/md5           551    1572   826   561   436   314   247   134
-//   aes/md5            831    1883   991   718   533   372   294   161
-//   3des/md5          9364   36475 18187 12298  9329  6156  4723  2368
-//   null/sha-1         220     671   386   280   220   167   140    74
-//   aes/sha-1          461     971   541   391   308   234   200   113
-//   3des/sha-1        8933   35754 17927 11918  8951  6067  4587  2307
+//   null/md5           541    1312   636   424   320   217   164    54
+//   aes/md5            801    1572   791   558   411   282   220    86
+//   3des/md5          9044   35553 17862 11925  8973  6032  4553  2282
+//   null/sha-1         215     861   411   277   210   140   108    54
+//   aes/sha-1          461    1102   556   407   298   209   161    89
+//   3des/sha-1        8803   34942 17551 11808  8853  5949  4484  2260
 // A draw counts for OpenSSL.
 constexpr std::array<BreakEven, kSuiteCount> kSse = {
     {{3, 3}, {2, 2}, {kNever, kNever}, {2, 2}, {2, 2}, {kNever, kNever}}};
@@ -42,7 +42,7 @@ constexpr std::array<BreakEven, kSuiteCount> kAvx = {
 constexpr std::array<BreakEven, kSuiteCount> kAvx2 = {
     {{3, 3}, {2, 2}, {kNever, kNever}, {6, 6}, {4, 3}, {kNever, kNever}}};
 constexpr std::array<BreakEven, kSuiteCount> kAvx512 = {
-    {{4, 4}, {3, 3}, {5, 5}, {5, 5}, {3, 3}, {5, 5}}};
+    {{3, 3}, {3, 3}, {5, 5}, {5, 5}, {3, 3}, {5, 5}}};
 
 const std::array<BreakEven, kSuiteCount>& table(VectorArch arch) {
   switch (arch) {

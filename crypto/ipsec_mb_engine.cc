@@ -24,7 +24,7 @@ void IpsecMbEngine::process(std::span<CryptoJob* const> jobs) noexcept {
   std::array<CryptoJob*, kJobsMax> in_stages, chained;
   uint32_t stages_count = 0, chain_count = 0;
   for (CryptoJob* job : jobs) {
-    if (JobStages::takes(job->suite))
+    if (stages_->takes(job->suite))
       in_stages[stages_count++] = job;
     else
       chained[chain_count++] = job;

@@ -1,5 +1,6 @@
 #include "crypto/job_stages.h"
 
+#include "crypto/ipsec_mb_manager.h"
 #include "crypto/job_check.h"
 
 namespace gmesp::crypto {
@@ -17,7 +18,8 @@ bool is_outbound(const CryptoJob& job) {
 
 }  // namespace
 
-JobStages::JobStages(IMB_MGR* manager) : manager_(manager) {
+JobStages::JobStages(IMB_MGR* manager)
+    : manager_(manager), has_lanes_(arch_of(*manager) == VectorArch::kAvx512 && has_hmac_lanes()) {
   for (IMB_JOB& slot : ciphers_) {
     slot.cipher_mode = IMB_CIPHER_CBC;
     slot.key_len_in_bytes = info(Cipher::kAesCbc128).key_bytes;
@@ -44,12 +46,46 @@ bool JobStages::cipher(std::span<CryptoJob* const> jobs) {
 }
 
 bool JobStages::hash(std::span<CryptoJob* const> jobs) {
+  if (!has_lanes_) return hash_in_burst(jobs);
+  hash_in_lanes(jobs);
+  return true;
+}
+
+void JobStages::hash_in_lanes(std::span<CryptoJob* const> jobs) {
+  std::array<HmacMessage, IMB_MAX_BURST_SIZE> sha1, md5;
+  uint32_t sha1_count = 0, md5_count = 0;
+  for (uint32_t i = 0; i < jobs.size(); ++i) {
+    const CryptoJob& job = *jobs[i];
+    HmacMessage& message =
+        job.suite.integrity == Integrity::kHmacSha1_96 ? sha1[sha1_count++] : md5[md5_count++];
+    message = {job.keys, job.esp, job.esp_bytes, icv(i, job)};
+  }
+  write_icvs(Integrity::kHmacSha1_96, {sha1.data(), sha1_count});
+  write_icvs(Integrity::kHmacMd5_96, {md5.data(), md5_count});
+}
+
+bool JobStages::hash_in_burst(std::span<CryptoJob* const> jobs) {
   const auto count = static_cast<uint32_t>(jobs.size());
-  for (uint32_t i = 0; i < count; ++i) fill_hash(i, *jobs[i]);
+  for (uint32_t i = 0; i < count; ++i) {
+    const CryptoJob& job = *jobs[i];
+    IMB_JOB& slot = hashes_[i];
+    slot.src = job.esp;
+    slot.msg_len_to_hash_in_bytes = job.esp_bytes;
+    slot.u.HMAC._hashed_auth_key_xor_ipad =
+        reinterpret_cast<const uint8_t*>(job.keys->hmac_inner.data());
+    slot.u.HMAC._hashed_auth_key_xor_opad =
+        reinterpret_cast<const uint8_t*>(job.keys->hmac_outer.data());
+    slot.auth_tag_output = icv(i, job);
+  }
   // Unchecked: the caller has checked more than the library would, whose check costs a tenth of a
   // small packet.
   return IMB_SUBMIT_HASH_BURST_NOCHECK(manager_, hashes_.data(), count, IMB_AUTH_HMAC_SHA_1) ==
          count;
+}
+
+/// In an outbound packet its place, of an inbound packet the one to compare with.
+uint8_t* JobStages::icv(uint32_t at, const CryptoJob& job) {
+  return is_outbound(job) ? job.esp + job.esp_bytes : icvs_[at].bytes.data();
 }
 
 /// What is genuine, and nothing else.
@@ -75,17 +111,6 @@ void JobStages::fill_cipher(IMB_JOB& slot, const CryptoJob& job) {
   slot.dst = job.esp + kAesClearBytes;
   slot.iv = job.esp + kEspHeaderBytes;
   slot.msg_len_to_cipher_in_bytes = job.esp_bytes - kAesClearBytes;
-}
-
-void JobStages::fill_hash(uint32_t at, const CryptoJob& job) {
-  IMB_JOB& slot = hashes_[at];
-  slot.src = job.esp;
-  slot.msg_len_to_hash_in_bytes = job.esp_bytes;
-  slot.u.HMAC._hashed_auth_key_xor_ipad =
-      reinterpret_cast<const uint8_t*>(job.keys->hmac_inner.data());
-  slot.u.HMAC._hashed_auth_key_xor_opad =
-      reinterpret_cast<const uint8_t*>(job.keys->hmac_outer.data());
-  slot.auth_tag_output = is_outbound(job) ? job.esp + job.esp_bytes : icvs_[at].bytes.data();
 }
 
 bool JobStages::run_ciphers(uint32_t count, IMB_CIPHER_DIRECTION direction) {

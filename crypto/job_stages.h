@@ -1,10 +1,11 @@
-// SHA-1 with AES or NULL on IPsec-MB, in stages: outbound packets are ciphered, the ICVs of all
-// packets computed in one burst, those of inbound packets compared, and the genuine ones
-// deciphered. A forged packet costs no deciphering, and nothing is believed before its ICV
-// (RFC 2406 3.4.4).
+// AES or NULL in stages: outbound packets are ciphered, the ICVs of all packets computed together,
+// those of inbound packets compared, and the genuine ones deciphered. A forged packet costs no
+// deciphering, and nothing is believed before its ICV (RFC 2406 3.4.4).
 //
-// A burst of one algorithm spares the library's scheduling from algorithm to algorithm, a tenth of
-// a small packet. IPsec-MB has such bursts for these algorithms only.
+// Ciphers are IPsec-MB's, which has a burst of one algorithm for AES. So are ICVs where the CPU has
+// no AVX-512, and then of SHA-1 only, since IPsec-MB has no such burst for MD5; with AVX-512 they
+// are those of hmac_lanes.h. Stages spare the library's scheduling from algorithm to algorithm, a
+// tenth of a small packet.
 //
 // Threading, ownership: as IpsecMbEngine, whose manager it uses.
 #pragma once
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <span>
 
+#include "crypto/hmac_lanes.h"
 #include "crypto/icv.h"
 #include "crypto/job.h"
 
@@ -24,8 +26,9 @@ class JobStages {
  public:
   explicit JobStages(IMB_MGR* manager);
 
-  static constexpr bool takes(Suite suite) {
-    return suite.integrity == Integrity::kHmacSha1_96 && suite.cipher != Cipher::kDesEde3Cbc;
+  bool takes(Suite suite) const {
+    return suite.cipher != Cipher::kDesEde3Cbc &&
+           (has_lanes_ || suite.integrity == Integrity::kHmacSha1_96);
   }
 
   /// At most IMB_MAX_BURST_SIZE valid jobs, of suites that it takes. Sets every status.
@@ -35,11 +38,14 @@ class JobStages {
   bool cipher(std::span<CryptoJob* const> jobs);
   bool hash(std::span<CryptoJob* const> jobs);
   bool decipher(std::span<CryptoJob* const> jobs);
+  void hash_in_lanes(std::span<CryptoJob* const> jobs);
+  bool hash_in_burst(std::span<CryptoJob* const> jobs);
+  uint8_t* icv(uint32_t at, const CryptoJob& job);
   static void fill_cipher(IMB_JOB& slot, const CryptoJob& job);
-  void fill_hash(uint32_t at, const CryptoJob& job);
   bool run_ciphers(uint32_t count, IMB_CIPHER_DIRECTION direction);
 
   IMB_MGR* const manager_;
+  const bool has_lanes_;
   /// The library's jobs; what is equal for all is written once.
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> ciphers_{};
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> hashes_{};

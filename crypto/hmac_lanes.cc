@@ -1,0 +1,254 @@
+#include "crypto/hmac_lanes.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include "crypto/hash_lanes.h"
+
+namespace gmesp::crypto {
+namespace {
+
+/// The mark and the count of bits (RFC 1321 3.1 and 3.2, FIPS 180-4 5.1.1).
+constexpr uint32_t kPaddingBytesMin = 1 + sizeof(uint64_t);
+
+uint32_t whole_blocks(const HmacMessage& message) {
+  return message.count / kHashBlockBytes;
+}
+uint32_t all_blocks(const HmacMessage& message) {
+  return (message.count + kPaddingBytesMin + kHashBlockBytes - 1) / kHashBlockBytes;
+}
+
+using Rows = __m512i[kLanesOfRegister];
+
+/// From sixteen words of each message to each word of sixteen messages. With masks of ones, since
+/// GCC 12 takes the forms without for reads of what was never written.
+[[GMESP_LANES]] inline void transpose(Rows& rows) {
+  Rows pairs, fours;
+#pragma GCC unroll 8
+  for (uint32_t i = 0; i < 16; i += 2) {
+    pairs[i] = _mm512_maskz_unpacklo_epi32(0xffff, rows[i], rows[i + 1]);
+    pairs[i + 1] = _mm512_maskz_unpackhi_epi32(0xffff, rows[i], rows[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < 16; i += 4) {
+    fours[i] = _mm512_maskz_unpacklo_epi64(0xff, pairs[i], pairs[i + 2]);
+    fours[i + 1] = _mm512_maskz_unpackhi_epi64(0xff, pairs[i], pairs[i + 2]);
+    fours[i + 2] = _mm512_maskz_unpacklo_epi64(0xff, pairs[i + 1], pairs[i + 3]);
+    fours[i + 3] = _mm512_maskz_unpackhi_epi64(0xff, pairs[i + 1], pairs[i + 3]);
+  }
+  // Quarter q of fours[4 * r + c] is column 4 * q + c of rows 4 * r to 4 * r + 3.
+#pragma GCC unroll 4
+  for (uint32_t c = 0; c < 4; ++c) {
+    const __m512i first = _mm512_maskz_shuffle_i32x4(0xffff, fours[c], fours[4 + c], 0x44);
+    const __m512i last = _mm512_maskz_shuffle_i32x4(0xffff, fours[c], fours[4 + c], 0xee);
+    const __m512i lower_first =
+        _mm512_maskz_shuffle_i32x4(0xffff, fours[8 + c], fours[12 + c], 0x44);
+    const __m512i lower_last =
+        _mm512_maskz_shuffle_i32x4(0xffff, fours[8 + c], fours[12 + c], 0xee);
+    rows[c] = _mm512_maskz_shuffle_i32x4(0xffff, first, lower_first, 0x88);
+    rows[4 + c] = _mm512_maskz_shuffle_i32x4(0xffff, first, lower_first, 0xdd);
+    rows[8 + c] = _mm512_maskz_shuffle_i32x4(0xffff, last, lower_last, 0x88);
+    rows[12 + c] = _mm512_maskz_shuffle_i32x4(0xffff, last, lower_last, 0xdd);
+  }
+}
+
+/// Messages that are hashed together, one in each lane of `n` registers.
+template <class Hash, uint32_t n>
+class Group {
+ public:
+  static constexpr uint32_t kLanes = n * kLanesOfRegister;
+
+  /// Of fewer than there are lanes, the last one is in all that are left over.
+  Group(const HmacMessage* messages, std::span<const uint8_t> places)
+      : count_(static_cast<uint32_t>(places.size())) {
+    for (uint32_t lane = 0; lane < kLanes; ++lane)
+      messages_[lane] = &messages[places[std::min(lane, count_ - 1)]];
+  }
+
+  /// A state after a padded key is as good as the key. Each is overwritten by what is made of it.
+  [[GMESP_LANES]] void write_icvs() {
+    State inner, outer;
+    read_keys(inner, outer);
+    write_tails();
+    hash_messages(inner);
+    hash_digests(outer, inner);
+    write(outer);
+  }
+
+ private:
+  using State = Lanes<n>[Hash::kWords];
+  using Block = Lanes<n>[kHashBlockWords];
+  /// What a message ends in: the bytes behind its whole blocks, and the padding.
+  struct alignas(kHashBlockBytes) Tail {
+    uint8_t blocks[2][kHashBlockBytes];
+  };
+
+  [[GMESP_LANES]] void read_keys(State& inner, State& outer) const {
+    constexpr uint32_t kStateWords = sizeof(SaKeys::hmac_inner) / sizeof(uint32_t);
+    constexpr size_t kInnerAt = offsetof(SaKeys, hmac_inner);
+    static_assert(offsetof(SaKeys, hmac_outer) == kInnerAt + sizeof(SaKeys::hmac_inner));
+    constexpr __mmask16 kBothStates = (1u << 2 * kStateWords) - 1;
+    for (uint32_t at = 0; at < n; ++at) {
+      Rows words;
+#pragma GCC unroll 16
+      for (uint32_t lane = 0; lane < kLanesOfRegister; ++lane) {
+        const SaKeys* keys = messages_[at * kLanesOfRegister + lane]->keys;
+        words[lane] = _mm512_maskz_loadu_epi32(kBothStates,
+                                               reinterpret_cast<const uint8_t*>(keys) + kInnerAt);
+      }
+      transpose(words);
+#pragma GCC unroll 5
+      for (uint32_t word = 0; word < Hash::kWords; ++word) {
+        inner[word].in[at] = words[word];
+        outer[word].in[at] = words[kStateWords + word];
+      }
+    }
+  }
+
+  [[GMESP_LANES]] void write_tails() {
+    for (uint32_t lane = 0; lane < kLanes; ++lane) {
+      const HmacMessage& message = *messages_[lane];
+      const uint32_t rest = message.count % kHashBlockBytes;
+      const uint64_t mark = uint64_t{1} << rest;
+      const __m512i bytes = _mm512_maskz_loadu_epi8(mark - 1, message.bytes + message.count - rest);
+      const __m512i marked = _mm512_mask_blend_epi8(mark, bytes, _mm512_set1_epi8('\x80'));
+      // Of all that is hashed: before the message, the padded key.
+      const auto bits = static_cast<int>((kHashBlockBytes + message.count) * 8);
+      const __m512i length = Hash::ordered(_mm512_set1_epi32(bits));
+      constexpr __mmask16 kAtLength = 1u << Hash::kLengthAt;
+      const bool is_one = all_blocks(message) == whole_blocks(message) + 1;
+      Tail& tail = tails_[lane];
+      _mm512_store_si512(tail.blocks[0],
+                         _mm512_mask_mov_epi32(marked, is_one ? kAtLength : 0, length));
+      _mm512_store_si512(tail.blocks[1], _mm512_maskz_mov_epi32(kAtLength, length));
+    }
+  }
+
+  /// Messages that have ended stay in their lanes and change nothing more.
+  [[GMESP_LANES]] void hash_messages(State& state) const {
+    alignas(sizeof(__m512i)) uint32_t blocks[kLanes];
+    const uint8_t* starts[kLanes];
+    uint32_t common = UINT32_MAX, most = 0;
+    for (uint32_t lane = 0; lane < kLanes; ++lane) {
+      const HmacMessage& message = *messages_[lane];
+      starts[lane] = message.bytes;
+      blocks[lane] = all_blocks(message);
+      common = std::min(common, whole_blocks(message));
+      most = std::max(most, blocks[lane]);
+    }
+    for (uint32_t at = 0; at < most; ++at) {
+      if (at >= common)
+        for (uint32_t lane = 0; lane < kLanes; ++lane) starts[lane] = block(lane, at);
+      Block words;
+      read_block(starts, at < common ? at * kHashBlockBytes : 0, words);
+      State next;
+      for (uint32_t word = 0; word < Hash::kWords; ++word) next[word] = state[word];
+      Hash::compress(next, words);
+      for (uint32_t i = 0; i < n; ++i) {
+        const __mmask16 goes_on =
+            _mm512_cmpgt_epu32_mask(_mm512_load_si512(blocks + i * kLanesOfRegister),
+                                    _mm512_set1_epi32(static_cast<int>(at)));
+        for (uint32_t word = 0; word < Hash::kWords; ++word)
+          state[word].in[i] = _mm512_mask_mov_epi32(state[word].in[i], goes_on, next[word].in[i]);
+      }
+    }
+  }
+
+  [[GMESP_LANES]] static void read_block(const uint8_t* const (&starts)[kLanes], size_t offset,
+                                         Block& block) {
+    for (uint32_t i = 0; i < n; ++i) {
+      Rows rows;
+#pragma GCC unroll 16
+      for (uint32_t lane = 0; lane < kLanesOfRegister; ++lane)
+        rows[lane] = _mm512_loadu_si512(starts[i * kLanesOfRegister + lane] + offset);
+      transpose(rows);
+#pragma GCC unroll 16
+      for (uint32_t word = 0; word < kHashBlockWords; ++word)
+        block[word].in[i] = Hash::ordered(rows[word]);
+    }
+  }
+
+  const uint8_t* block(uint32_t lane, uint32_t at) const {
+    const HmacMessage& message = *messages_[lane];
+    const uint32_t whole = whole_blocks(message);
+    if (at < whole) return message.bytes + size_t{at} * kHashBlockBytes;
+    return tails_[lane].blocks[std::min(at - whole, 1u)];
+  }
+
+  /// RFC 2104 2: what came out, hashed behind the key padded the other way.
+  [[GMESP_LANES]] static void hash_digests(State& state, const State& digests) {
+    constexpr int kBits = (kHashBlockBytes + Hash::kWords * sizeof(uint32_t)) * 8;
+    Block words{};
+    for (uint32_t i = 0; i < n; ++i) {
+      for (uint32_t word = 0; word < Hash::kWords; ++word) words[word].in[i] = digests[word].in[i];
+      words[Hash::kWords].in[i] = Hash::ordered(_mm512_set1_epi32(0x80));
+      words[Hash::kLengthAt].in[i] = _mm512_set1_epi32(kBits);
+    }
+    Hash::compress(state, words);
+  }
+
+  [[GMESP_LANES]] void write(const State& digests) const {
+    constexpr uint32_t kIcvWords = kIcvBytes / sizeof(uint32_t);
+    alignas(sizeof(__m512i)) uint32_t words[kIcvWords][kLanes];
+    for (uint32_t word = 0; word < kIcvWords; ++word)
+      for (uint32_t i = 0; i < n; ++i)
+        _mm512_store_si512(words[word] + i * kLanesOfRegister, Hash::ordered(digests[word].in[i]));
+    for (uint32_t lane = 0; lane < count_; ++lane)
+      for (uint32_t word = 0; word < kIcvWords; ++word)
+        std::memcpy(messages_[lane]->icv + word * sizeof(uint32_t), &words[word][lane],
+                    sizeof(uint32_t));
+  }
+
+  const uint32_t count_;
+  const HmacMessage* messages_[kLanes];
+  Tail tails_[kLanes];
+};
+
+using Places = std::array<uint8_t, kHmacMessagesMax>;
+
+/// Messages of equal lengths beside each other, so that they end together.
+void order_by_blocks(std::span<const HmacMessage> messages, Places& places) {
+  constexpr uint32_t kBlocksMax = 63;  // of a frame; what is longer costs its neighbours time only
+  const auto blocks = [&](const HmacMessage& message) {
+    return std::min(all_blocks(message), kBlocksMax);
+  };
+  std::array<uint8_t, kBlocksMax + 1> ends{};
+  for (const HmacMessage& message : messages) ++ends[blocks(message)];
+  uint8_t end = 0;
+  for (uint8_t& of_blocks : ends) of_blocks = end += of_blocks;
+  for (size_t i = messages.size(); i-- > 0;)
+    places[--ends[blocks(messages[i])]] = static_cast<uint8_t>(i);
+}
+
+template <class Hash>
+[[gnu::target("avx512f,avx512bw")]] void write_icvs_by(std::span<const HmacMessage> messages) {
+  Places places;
+  order_by_blocks(messages, places);
+  std::span<const uint8_t> left(places.data(), messages.size());
+  while (!left.empty()) {
+    constexpr size_t kMost = 2 * kLanesOfRegister;
+    const auto group = left.first(std::min(left.size(), kMost));
+    if (group.size() > kLanesOfRegister)
+      Group<Hash, 2>(messages.data(), group).write_icvs();
+    else
+      Group<Hash, 1>(messages.data(), group).write_icvs();
+    left = left.subspan(group.size());
+  }
+}
+
+}  // namespace
+
+bool has_hmac_lanes() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+}
+
+void write_icvs(Integrity integrity, std::span<const HmacMessage> messages) noexcept {
+  if (integrity == Integrity::kHmacMd5_96)
+    write_icvs_by<Md5Lanes>(messages);
+  else
+    write_icvs_by<Sha1Lanes>(messages);
+}
+
+}  // namespace gmesp::crypto
