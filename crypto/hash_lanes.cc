@@ -22,6 +22,13 @@ template <uint32_t n>
   for (uint32_t i = 0; i < n; ++i) a.in[i] = _mm512_xor_si512(a.in[i], b.in[i]);
   return a;
 }
+/// As one value, which the compiler does not take apart to add in another order.
+template <uint32_t n>
+[[GMESP_LANES]] inline Lanes<n> whole(Lanes<n> a) {
+#pragma GCC unroll 2
+  for (uint32_t i = 0; i < n; ++i) asm("" : "+v"(a.in[i]));
+  return a;
+}
 /// To the left.
 template <uint32_t n>
 [[GMESP_LANES]] inline Lanes<n> turned(Lanes<n> a, uint32_t bits) {
@@ -78,7 +85,9 @@ constexpr uint32_t kSines[64] = {
 
 template <uint32_t n>
 [[gnu::target("avx512f,avx512bw")]] void Sha1Lanes::compress(
-    Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords]) noexcept {
+    Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords],
+    const BlockPlace<n>& next) noexcept {
+  BlockReader<Sha1Lanes, n> reader(next);
   Lanes<n> w[kHashBlockWords];  // the last sixteen of eighty
 #pragma GCC unroll 16
   for (uint32_t i = 0; i < kHashBlockWords; ++i) w[i] = block[i];
@@ -94,13 +103,16 @@ template <uint32_t n>
     const Lanes<n> mixed = step < 20                 ? looked_up<kChoice>(b, c, d)
                            : step < 40 || step >= 60 ? looked_up<kParity>(b, c, d)
                                                      : looked_up<kMajority>(b, c, d);
-    // The step before has just made a: it comes last.
-    const Lanes<n> rest = sum(sum(e, word), sum(mixed, sha1_constant(step)));
+    // What the step before has just made, a, comes last, and what is mixed from it before that.
+    const Lanes<n> known = whole(sum(sum(e, word), sha1_constant(step)));
+    const Lanes<n> rest = whole(sum(known, mixed));
     e = d;
     d = c;
     c = turned(b, 30);
     b = a;
     a = sum(rest, turned(a, 5));
+    constexpr uint32_t kStride = 64 / BlockReader<Sha1Lanes, n>::kSteps;
+    if (step >= 16 && step % kStride == 0) reader.step((step - 16) / kStride);
   }
   state[0] = sum(state[0], a);
   state[1] = sum(state[1], b);
@@ -111,7 +123,9 @@ template <uint32_t n>
 
 template <uint32_t n>
 [[gnu::target("avx512f,avx512bw")]] void Md5Lanes::compress(
-    Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords]) noexcept {
+    Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords],
+    const BlockPlace<n>& next) noexcept {
+  BlockReader<Md5Lanes, n> reader(next);
   Lanes<n> a = state[0], b = state[1], c = state[2], d = state[3];
 #pragma GCC unroll 64
   for (uint32_t step = 0; step < 64; ++step) {
@@ -119,12 +133,14 @@ template <uint32_t n>
                            : step < 32 ? looked_up<kChoice>(d, b, c)
                            : step < 48 ? looked_up<kParity>(b, c, d)
                                        : looked_up<kMd5Last>(b, c, d);
-    const Lanes<n> rest = sum(sum(a, block[md5_word(step)]), kSines[step]);
+    const Lanes<n> rest = whole(sum(sum(a, block[md5_word(step)]), kSines[step]));
     const Lanes<n> added = turned(sum(rest, mixed), md5_bits(step));
     a = d;
     d = c;
     c = b;
     b = sum(b, added);
+    constexpr uint32_t kStride = 64 / BlockReader<Md5Lanes, n>::kSteps;
+    if (step % kStride == 0) reader.step(step / kStride);
   }
   state[0] = sum(state[0], a);
   state[1] = sum(state[1], b);
@@ -132,13 +148,13 @@ template <uint32_t n>
   state[3] = sum(state[3], d);
 }
 
-template void Sha1Lanes::compress(Lanes<1> (&)[kWords],
-                                  const Lanes<1> (&)[kHashBlockWords]) noexcept;
-template void Sha1Lanes::compress(Lanes<2> (&)[kWords],
-                                  const Lanes<2> (&)[kHashBlockWords]) noexcept;
-template void Md5Lanes::compress(Lanes<1> (&)[kWords],
-                                 const Lanes<1> (&)[kHashBlockWords]) noexcept;
-template void Md5Lanes::compress(Lanes<2> (&)[kWords],
-                                 const Lanes<2> (&)[kHashBlockWords]) noexcept;
+template void Sha1Lanes::compress(Lanes<1> (&)[kWords], const Lanes<1> (&)[kHashBlockWords],
+                                  const BlockPlace<1>&) noexcept;
+template void Sha1Lanes::compress(Lanes<2> (&)[kWords], const Lanes<2> (&)[kHashBlockWords],
+                                  const BlockPlace<2>&) noexcept;
+template void Md5Lanes::compress(Lanes<1> (&)[kWords], const Lanes<1> (&)[kHashBlockWords],
+                                 const BlockPlace<1>&) noexcept;
+template void Md5Lanes::compress(Lanes<2> (&)[kWords], const Lanes<2> (&)[kHashBlockWords],
+                                 const BlockPlace<2>&) noexcept;
 
 }  // namespace gmesp::crypto

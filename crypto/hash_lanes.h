@@ -9,6 +9,7 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 
 /// For each function with lanes in it, so that all others run anywhere.
@@ -26,6 +27,73 @@ struct Lanes {
   __m512i in[registers];
 };
 
+/// Where a block comes from, 64 bytes `offset` bytes behind each start, and where it goes.
+template <uint32_t n>
+struct BlockPlace {
+  const uint8_t* const* starts;  ///< one for each lane
+  size_t offset;
+  Lanes<n>* block;  ///< kHashBlockWords
+};
+
+/// From rows, sixteen words of each message, to a block. In steps, since by itself it would wait
+/// for memory, and the hash of the block before it leaves room between its own steps. A local
+/// object of whoever takes the steps: of any other, the compiler would read the members again and
+/// again.
+template <class Hash, uint32_t n>
+class BlockReader {
+ public:
+  static constexpr uint32_t kSteps = n * 8;
+
+  explicit BlockReader(const BlockPlace<n>& place) : place_(place) {}
+
+  /// Each once, in order. First four messages at a time, then four words.
+  [[GMESP_LANES]] void step(uint32_t step) {
+    const uint32_t i = step / 8, part = step % 8;
+    if (part < 4)
+      read_rows(i, part);
+    else
+      write_words(i, part - 4);
+  }
+
+ private:
+  // With masks of ones, since GCC 12 takes the forms without for reads of what was never written.
+
+  [[GMESP_LANES]] void read_rows(uint32_t i, uint32_t part) {
+    const uint8_t* const* starts = place_.starts + i * kLanesOfRegister + part * 4;
+    const __m512i a = _mm512_loadu_si512(starts[0] + place_.offset);
+    const __m512i b = _mm512_loadu_si512(starts[1] + place_.offset);
+    const __m512i c = _mm512_loadu_si512(starts[2] + place_.offset);
+    const __m512i d = _mm512_loadu_si512(starts[3] + place_.offset);
+    const __m512i ab_low = _mm512_maskz_unpacklo_epi32(0xffff, a, b);
+    const __m512i ab_high = _mm512_maskz_unpackhi_epi32(0xffff, a, b);
+    const __m512i cd_low = _mm512_maskz_unpacklo_epi32(0xffff, c, d);
+    const __m512i cd_high = _mm512_maskz_unpackhi_epi32(0xffff, c, d);
+    fours_[0][part] = _mm512_maskz_unpacklo_epi64(0xff, ab_low, cd_low);
+    fours_[1][part] = _mm512_maskz_unpackhi_epi64(0xff, ab_low, cd_low);
+    fours_[2][part] = _mm512_maskz_unpacklo_epi64(0xff, ab_high, cd_high);
+    fours_[3][part] = _mm512_maskz_unpackhi_epi64(0xff, ab_high, cd_high);
+  }
+
+  /// Quarter q of fours_[c][r] is word 4 * q + c of messages 4 * r to 4 * r + 3.
+  [[GMESP_LANES]] void write_words(uint32_t i, uint32_t c) {
+    const __m512i(&fours)[4] = fours_[c];
+    const __m512i low = _mm512_maskz_shuffle_i32x4(0xffff, fours[0], fours[1], 0x44);
+    const __m512i high = _mm512_maskz_shuffle_i32x4(0xffff, fours[0], fours[1], 0xee);
+    const __m512i more_low = _mm512_maskz_shuffle_i32x4(0xffff, fours[2], fours[3], 0x44);
+    const __m512i more_high = _mm512_maskz_shuffle_i32x4(0xffff, fours[2], fours[3], 0xee);
+    place_.block[c].in[i] = Hash::ordered(_mm512_maskz_shuffle_i32x4(0xffff, low, more_low, 0x88));
+    place_.block[4 + c].in[i] =
+        Hash::ordered(_mm512_maskz_shuffle_i32x4(0xffff, low, more_low, 0xdd));
+    place_.block[8 + c].in[i] =
+        Hash::ordered(_mm512_maskz_shuffle_i32x4(0xffff, high, more_high, 0x88));
+    place_.block[12 + c].in[i] =
+        Hash::ordered(_mm512_maskz_shuffle_i32x4(0xffff, high, more_high, 0xdd));
+  }
+
+  const BlockPlace<n> place_;
+  __m512i fours_[4][4];
+};
+
 struct Sha1Lanes {
   static constexpr uint32_t kWords = 5;
   static constexpr uint32_t kLengthAt = 15;  ///< word with the count of bits, if below 2^32
@@ -37,10 +105,10 @@ struct Sha1Lanes {
     return _mm512_shuffle_epi8(words, _mm512_maskz_broadcast_i32x4(0xffff, reversed));
   }
 
-  /// One block of each message. One or two registers.
-  template <uint32_t registers>
-  static void compress(Lanes<registers> (&state)[kWords],
-                       const Lanes<registers> (&block)[kHashBlockWords]) noexcept;
+  /// One block of each message, while `next` is read. One or two registers.
+  template <uint32_t n>
+  static void compress(Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords],
+                       const BlockPlace<n>& next) noexcept;
 };
 
 struct Md5Lanes {
@@ -49,9 +117,9 @@ struct Md5Lanes {
 
   [[GMESP_LANES]] static __m512i ordered(__m512i words) { return words; }
 
-  template <uint32_t registers>
-  static void compress(Lanes<registers> (&state)[kWords],
-                       const Lanes<registers> (&block)[kHashBlockWords]) noexcept;
+  template <uint32_t n>
+  static void compress(Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords],
+                       const BlockPlace<n>& next) noexcept;
 };
 
 }  // namespace gmesp::crypto

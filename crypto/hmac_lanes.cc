@@ -20,40 +20,6 @@ uint32_t all_blocks(const HmacMessage& message) {
   return (message.count + kPaddingBytesMin + kHashBlockBytes - 1) / kHashBlockBytes;
 }
 
-using Rows = __m512i[kLanesOfRegister];
-
-/// From sixteen words of each message to each word of sixteen messages. With masks of ones, since
-/// GCC 12 takes the forms without for reads of what was never written.
-[[GMESP_LANES]] inline void transpose(Rows& rows) {
-  Rows pairs, fours;
-#pragma GCC unroll 8
-  for (uint32_t i = 0; i < 16; i += 2) {
-    pairs[i] = _mm512_maskz_unpacklo_epi32(0xffff, rows[i], rows[i + 1]);
-    pairs[i + 1] = _mm512_maskz_unpackhi_epi32(0xffff, rows[i], rows[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (uint32_t i = 0; i < 16; i += 4) {
-    fours[i] = _mm512_maskz_unpacklo_epi64(0xff, pairs[i], pairs[i + 2]);
-    fours[i + 1] = _mm512_maskz_unpackhi_epi64(0xff, pairs[i], pairs[i + 2]);
-    fours[i + 2] = _mm512_maskz_unpacklo_epi64(0xff, pairs[i + 1], pairs[i + 3]);
-    fours[i + 3] = _mm512_maskz_unpackhi_epi64(0xff, pairs[i + 1], pairs[i + 3]);
-  }
-  // Quarter q of fours[4 * r + c] is column 4 * q + c of rows 4 * r to 4 * r + 3.
-#pragma GCC unroll 4
-  for (uint32_t c = 0; c < 4; ++c) {
-    const __m512i first = _mm512_maskz_shuffle_i32x4(0xffff, fours[c], fours[4 + c], 0x44);
-    const __m512i last = _mm512_maskz_shuffle_i32x4(0xffff, fours[c], fours[4 + c], 0xee);
-    const __m512i lower_first =
-        _mm512_maskz_shuffle_i32x4(0xffff, fours[8 + c], fours[12 + c], 0x44);
-    const __m512i lower_last =
-        _mm512_maskz_shuffle_i32x4(0xffff, fours[8 + c], fours[12 + c], 0xee);
-    rows[c] = _mm512_maskz_shuffle_i32x4(0xffff, first, lower_first, 0x88);
-    rows[4 + c] = _mm512_maskz_shuffle_i32x4(0xffff, first, lower_first, 0xdd);
-    rows[8 + c] = _mm512_maskz_shuffle_i32x4(0xffff, last, lower_last, 0x88);
-    rows[12 + c] = _mm512_maskz_shuffle_i32x4(0xffff, last, lower_last, 0xdd);
-  }
-}
-
 /// Messages that are hashed together, one in each lane of `n` registers.
 template <class Hash, uint32_t n>
 class Group {
@@ -67,7 +33,8 @@ class Group {
       messages_[lane] = &messages[places[std::min(lane, count_ - 1)]];
   }
 
-  /// A state after a padded key is as good as the key. Each is overwritten by what is made of it.
+  /// A state after a padded key is as good as the key. Each is overwritten by what is made of it,
+  /// and where it came through by the messages.
   [[GMESP_LANES]] void write_icvs() {
     State inner, outer;
     read_keys(inner, outer);
@@ -79,32 +46,29 @@ class Group {
 
  private:
   using State = Lanes<n>[Hash::kWords];
-  using Block = Lanes<n>[kHashBlockWords];
+  using Place = BlockPlace<n>;
   /// What a message ends in: the bytes behind its whole blocks, and the padding.
   struct alignas(kHashBlockBytes) Tail {
     uint8_t blocks[2][kHashBlockBytes];
   };
 
-  [[GMESP_LANES]] void read_keys(State& inner, State& outer) const {
+  [[GMESP_LANES]] void read_keys(State& inner, State& outer) {
     constexpr uint32_t kStateWords = sizeof(SaKeys::hmac_inner) / sizeof(uint32_t);
     constexpr size_t kInnerAt = offsetof(SaKeys, hmac_inner);
     static_assert(offsetof(SaKeys, hmac_outer) == kInnerAt + sizeof(SaKeys::hmac_inner));
     constexpr __mmask16 kBothStates = (1u << 2 * kStateWords) - 1;
-    for (uint32_t at = 0; at < n; ++at) {
-      Rows words;
-#pragma GCC unroll 16
-      for (uint32_t lane = 0; lane < kLanesOfRegister; ++lane) {
-        const SaKeys* keys = messages_[at * kLanesOfRegister + lane]->keys;
-        words[lane] = _mm512_maskz_loadu_epi32(kBothStates,
-                                               reinterpret_cast<const uint8_t*>(keys) + kInnerAt);
-      }
-      transpose(words);
-#pragma GCC unroll 5
-      for (uint32_t word = 0; word < Hash::kWords; ++word) {
-        inner[word].in[at] = words[word];
-        outer[word].in[at] = words[kStateWords + word];
-      }
+    for (uint32_t lane = 0; lane < kLanes; ++lane) {
+      const auto* keys = reinterpret_cast<const uint8_t*>(messages_[lane]->keys);
+      starts_[lane] = tails_[lane].blocks[0];
+      _mm512_store_si512(tails_[lane].blocks[0],
+                         _mm512_maskz_loadu_epi32(kBothStates, keys + kInnerAt));
     }
+    read_block({starts_, 0, blocks_[1]});
+    for (uint32_t i = 0; i < n; ++i)
+      for (uint32_t word = 0; word < Hash::kWords; ++word) {
+        inner[word].in[i] = Hash::ordered(blocks_[1][word].in[i]);
+        outer[word].in[i] = Hash::ordered(blocks_[1][kStateWords + word].in[i]);
+      }
   }
 
   [[GMESP_LANES]] void write_tails() {
@@ -127,28 +91,30 @@ class Group {
   }
 
   /// Messages that have ended stay in their lanes and change nothing more.
-  [[GMESP_LANES]] void hash_messages(State& state) const {
-    alignas(sizeof(__m512i)) uint32_t blocks[kLanes];
-    const uint8_t* starts[kLanes];
+  [[GMESP_LANES]] void hash_messages(State& state) {
+    alignas(sizeof(__m512i)) uint32_t counts[kLanes];
     uint32_t common = UINT32_MAX, most = 0;
     for (uint32_t lane = 0; lane < kLanes; ++lane) {
       const HmacMessage& message = *messages_[lane];
-      starts[lane] = message.bytes;
-      blocks[lane] = all_blocks(message);
+      starts_[lane] = message.bytes;
+      counts[lane] = all_blocks(message);
       common = std::min(common, whole_blocks(message));
-      most = std::max(most, blocks[lane]);
+      most = std::max(most, counts[lane]);
     }
+    const auto offset_of = [&](uint32_t at) -> size_t {
+      if (at < common) return size_t{at} * kHashBlockBytes;
+      for (uint32_t lane = 0; lane < kLanes; ++lane) starts_[lane] = block(lane, at);
+      return 0;
+    };
+    read_block({starts_, offset_of(0), blocks_[0]});
     for (uint32_t at = 0; at < most; ++at) {
-      if (at >= common)
-        for (uint32_t lane = 0; lane < kLanes; ++lane) starts[lane] = block(lane, at);
-      Block words;
-      read_block(starts, at < common ? at * kHashBlockBytes : 0, words);
+      const Place following = {starts_, offset_of(at + 1), blocks_[(at + 1) % 2]};
       State next;
       for (uint32_t word = 0; word < Hash::kWords; ++word) next[word] = state[word];
-      Hash::compress(next, words);
+      Hash::compress(next, blocks_[at % 2], following);
       for (uint32_t i = 0; i < n; ++i) {
         const __mmask16 goes_on =
-            _mm512_cmpgt_epu32_mask(_mm512_load_si512(blocks + i * kLanesOfRegister),
+            _mm512_cmpgt_epu32_mask(_mm512_load_si512(counts + i * kLanesOfRegister),
                                     _mm512_set1_epi32(static_cast<int>(at)));
         for (uint32_t word = 0; word < Hash::kWords; ++word)
           state[word].in[i] = _mm512_mask_mov_epi32(state[word].in[i], goes_on, next[word].in[i]);
@@ -156,20 +122,12 @@ class Group {
     }
   }
 
-  [[GMESP_LANES]] static void read_block(const uint8_t* const (&starts)[kLanes], size_t offset,
-                                         Block& block) {
-    for (uint32_t i = 0; i < n; ++i) {
-      Rows rows;
-#pragma GCC unroll 16
-      for (uint32_t lane = 0; lane < kLanesOfRegister; ++lane)
-        rows[lane] = _mm512_loadu_si512(starts[i * kLanesOfRegister + lane] + offset);
-      transpose(rows);
-#pragma GCC unroll 16
-      for (uint32_t word = 0; word < kHashBlockWords; ++word)
-        block[word].in[i] = Hash::ordered(rows[word]);
-    }
+  [[GMESP_LANES]] static void read_block(const Place& place) {
+    BlockReader<Hash, n> reader(place);
+    for (uint32_t step = 0; step < reader.kSteps; ++step) reader.step(step);
   }
 
+  /// Behind its end, the last block of the message again.
   const uint8_t* block(uint32_t lane, uint32_t at) const {
     const HmacMessage& message = *messages_[lane];
     const uint32_t whole = whole_blocks(message);
@@ -178,15 +136,16 @@ class Group {
   }
 
   /// RFC 2104 2: what came out, hashed behind the key padded the other way.
-  [[GMESP_LANES]] static void hash_digests(State& state, const State& digests) {
+  [[GMESP_LANES]] void hash_digests(State& state, const State& digests) {
     constexpr int kBits = (kHashBlockBytes + Hash::kWords * sizeof(uint32_t)) * 8;
-    Block words{};
+    Lanes<n>(&words)[kHashBlockWords] = blocks_[0];
     for (uint32_t i = 0; i < n; ++i) {
-      for (uint32_t word = 0; word < Hash::kWords; ++word) words[word].in[i] = digests[word].in[i];
+      for (uint32_t word = 0; word < kHashBlockWords; ++word)
+        words[word].in[i] = word < Hash::kWords ? digests[word].in[i] : _mm512_setzero_si512();
       words[Hash::kWords].in[i] = Hash::ordered(_mm512_set1_epi32(0x80));
       words[Hash::kLengthAt].in[i] = _mm512_set1_epi32(kBits);
     }
-    Hash::compress(state, words);
+    Hash::compress(state, words, {starts_, 0, blocks_[1]});  // nothing follows; it is read again
   }
 
   [[GMESP_LANES]] void write(const State& digests) const {
@@ -203,7 +162,9 @@ class Group {
 
   const uint32_t count_;
   const HmacMessage* messages_[kLanes];
+  const uint8_t* starts_[kLanes];  ///< of the block that is read next
   Tail tails_[kLanes];
+  Lanes<n> blocks_[2][kHashBlockWords];
 };
 
 using Places = std::array<uint8_t, kHmacMessagesMax>;
