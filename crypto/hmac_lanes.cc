@@ -172,15 +172,20 @@ using Places = std::array<uint8_t, kHmacMessagesMax>;
 /// Messages of equal lengths beside each other, so that they end together.
 void order_by_blocks(std::span<const HmacMessage> messages, Places& places) {
   constexpr uint32_t kBlocksMax = 63;  // of a frame; what is longer costs its neighbours time only
-  const auto blocks = [&](const HmacMessage& message) {
-    return std::min(all_blocks(message), kBlocksMax);
-  };
+  std::array<uint8_t, kHmacMessagesMax> blocks;
+  uint32_t least = kBlocksMax, most = 0;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    const uint32_t count = std::min(all_blocks(messages[i]), kBlocksMax);
+    least = std::min(least, count);
+    most = std::max(most, count);
+    blocks[i] = static_cast<uint8_t>(count);
+    places[i] = static_cast<uint8_t>(i);
+  }
+  if (least == most) return;
   std::array<uint8_t, kBlocksMax + 1> ends{};
-  for (const HmacMessage& message : messages) ++ends[blocks(message)];
-  uint8_t end = 0;
-  for (uint8_t& of_blocks : ends) of_blocks = end += of_blocks;
-  for (size_t i = messages.size(); i-- > 0;)
-    places[--ends[blocks(messages[i])]] = static_cast<uint8_t>(i);
+  for (size_t i = 0; i < messages.size(); ++i) ++ends[blocks[i]];
+  for (uint32_t count = least + 1; count <= most; ++count) ends[count] += ends[count - 1];
+  for (size_t i = messages.size(); i-- > 0;) places[--ends[blocks[i]]] = static_cast<uint8_t>(i);
 }
 
 template <class Hash>

@@ -2,6 +2,8 @@
 // a bad job never reaches one.
 #pragma once
 
+#include <array>
+
 #include "crypto/job.h"
 
 namespace gmesp::crypto {
@@ -10,16 +12,26 @@ inline constexpr uint32_t kEspHeaderBytes = 8;
 /// An IP datagram ends at 65,535 bytes; nothing larger can be ESP.
 inline constexpr uint32_t kEspBytesMax = 65'535;
 
-constexpr uint32_t ciphered_bytes(const CryptoJob& job) {
-  return job.esp_bytes - kEspHeaderBytes - info(job.suite.cipher).iv_bytes;
-}
+/// What a cipher demands of the lengths, by its number: looked up once for every packet.
+struct CipherLengths {
+  uint8_t clear_bytes;  ///< header and IV
+  uint8_t block_bytes;
+};
+inline constexpr std::array<CipherLengths, 4> kCipherLengths = [] {
+  std::array<CipherLengths, 4> lengths{};
+  for (const Cipher cipher : {Cipher::kNull, Cipher::kAesCbc128, Cipher::kDesEde3Cbc})
+    lengths[static_cast<uint8_t>(cipher)] = {
+        static_cast<uint8_t>(kEspHeaderBytes + info(cipher).iv_bytes),
+        static_cast<uint8_t>(info(cipher).block_bytes)};
+  return lengths;
+}();
 
 /// At least one whole block behind the IV, whole blocks only (RFC 2406 2.4).
 constexpr bool has_valid_lengths(const CryptoJob& job) {
-  const CipherInfo cipher = info(job.suite.cipher);
-  const uint32_t least = kEspHeaderBytes + cipher.iv_bytes + cipher.block_bytes;
+  const CipherLengths cipher = kCipherLengths[static_cast<uint8_t>(job.suite.cipher)];
+  const uint32_t least = uint32_t{cipher.clear_bytes} + cipher.block_bytes;
   return job.esp_bytes >= least && job.esp_bytes <= kEspBytesMax &&
-         (ciphered_bytes(job) & (cipher.block_bytes - 1)) == 0;
+         ((job.esp_bytes - cipher.clear_bytes) & (cipher.block_bytes - 1u)) == 0;
 }
 
 constexpr bool is_valid(const CryptoJob& job) {
