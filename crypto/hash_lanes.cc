@@ -84,9 +84,9 @@ constexpr uint32_t kSines[64] = {
 }  // namespace
 
 template <uint32_t n>
-[[gnu::target("avx512f,avx512bw")]] void Sha1Lanes::compress(
-    Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords],
-    const BlockPlace<n>& next) noexcept {
+[[GMESP_AVX512]] void Sha1Lanes::compress(Lanes<n> (&state)[kWords],
+                                          const Lanes<n> (&block)[kHashBlockWords],
+                                          const BlockPlace<n>& next) noexcept {
   BlockReader<Sha1Lanes, n> reader(next);
   Lanes<n> w[kHashBlockWords];  // the last sixteen of eighty
 #pragma GCC unroll 16
@@ -122,9 +122,9 @@ template <uint32_t n>
 }
 
 template <uint32_t n>
-[[gnu::target("avx512f,avx512bw")]] void Md5Lanes::compress(
-    Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords],
-    const BlockPlace<n>& next) noexcept {
+[[GMESP_AVX512]] void Md5Lanes::compress(Lanes<n> (&state)[kWords],
+                                         const Lanes<n> (&block)[kHashBlockWords],
+                                         const BlockPlace<n>& next) noexcept {
   BlockReader<Md5Lanes, n> reader(next);
   Lanes<n> a = state[0], b = state[1], c = state[2], d = state[3];
 #pragma GCC unroll 64

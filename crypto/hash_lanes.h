@@ -12,8 +12,10 @@
 #include <cstddef>
 #include <cstdint>
 
-/// For each function with lanes in it, so that all others run anywhere.
-#define GMESP_LANES gnu::target("avx512f,avx512bw"), gnu::always_inline
+// For each function with lanes in it, so that all others run anywhere; the second is for those that
+// become part of their caller.
+#define GMESP_AVX512 gnu::target("avx512f,avx512bw")
+#define GMESP_LANES GMESP_AVX512, gnu::always_inline
 
 namespace gmesp::crypto {
 

@@ -189,7 +189,7 @@ void order_by_blocks(std::span<const HmacMessage> messages, Places& places) {
 }
 
 template <class Hash>
-[[gnu::target("avx512f,avx512bw")]] void write_icvs_by(std::span<const HmacMessage> messages) {
+[[GMESP_AVX512]] void write_icvs_by(std::span<const HmacMessage> messages) {
   Places places;
   order_by_blocks(messages, places);
   std::span<const uint8_t> left(places.data(), messages.size());

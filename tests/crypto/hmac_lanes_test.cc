@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "reference.h"
+#include "with_hmac_lanes.h"
 
 namespace gmesp::crypto::test {
 namespace {
@@ -56,19 +57,8 @@ class Messages {
   std::vector<HmacMessage> messages_;
 };
 
-class HmacLanes : public testing::TestWithParam<Integrity> {
- protected:
-  void SetUp() override {
-    if (!has_hmac_lanes()) GTEST_SKIP() << "no AVX-512 on this CPU";
-  }
-  Random random_{7};
-};
-
-INSTANTIATE_TEST_SUITE_P(Algorithms, HmacLanes,
-                         testing::Values(Integrity::kHmacMd5_96, Integrity::kHmacSha1_96),
-                         [](const auto& integrity) {
-                           return integrity.param == Integrity::kHmacMd5_96 ? "Md5" : "Sha1";
-                         });
+using HmacLanes = WithHmacLanes;
+INSTANTIATE_TEST_SUITE_P(Algorithms, HmacLanes, HmacLanes::algorithms(), HmacLanes::name);
 
 /// Around each block the padding takes one block or two.
 // Shows: R-7.1-01

@@ -4,11 +4,14 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
 #include "crypto/hmac_lanes.h"
 #include "reference.h"
+#include "with_hmac_lanes.h"
 
 namespace gmesp::crypto::test {
 namespace {
@@ -53,19 +56,8 @@ class Stack {
       static_cast<uint8_t*>(std::memset(std::aligned_alloc(4096, kBytes), 0, kBytes)), std::free};
 };
 
-class HmacStack : public testing::TestWithParam<Integrity> {
- protected:
-  void SetUp() override {
-    if (!has_hmac_lanes()) GTEST_SKIP() << "no AVX-512 on this CPU";
-  }
-  Random random_{8};
-};
-
-INSTANTIATE_TEST_SUITE_P(Algorithms, HmacStack,
-                         testing::Values(Integrity::kHmacMd5_96, Integrity::kHmacSha1_96),
-                         [](const auto& integrity) {
-                           return integrity.param == Integrity::kHmacMd5_96 ? "Md5" : "Sha1";
-                         });
+using HmacStack = WithHmacLanes;
+INSTANTIATE_TEST_SUITE_P(Algorithms, HmacStack, HmacStack::algorithms(), HmacStack::name);
 
 /// Whoever has the states after both padded keys can make ICVs. All lanes have the same key here,
 /// so that a register of states is one word again and again.
