@@ -54,20 +54,15 @@ constexpr int kParity = 0b10010110;
 constexpr int kMajority = 0b11101000;
 constexpr int kMd5Last = 0b00111001;  // b ^ (a | ~c)
 
-constexpr uint32_t sha1_constant(uint32_t step) {
-  return step < 20 ? 0x5a827999 : step < 40 ? 0x6ed9eba1 : step < 60 ? 0x8f1bbcdc : 0xca62c1d6;
-}
-
-/// Which word of the block comes in a step of MD5, and how far the sum is turned.
+/// Which word of the block comes in a step of MD5, and how far the sum is turned: four quarters of
+/// sixteen steps.
+template <uint32_t quarter>
 constexpr uint32_t md5_word(uint32_t step) {
   constexpr uint32_t kStarts[4] = {0, 1, 5, 0}, kStrides[4] = {1, 5, 3, 7};
-  return (kStarts[step / 16] + step * kStrides[step / 16]) % kHashBlockWords;
+  return (kStarts[quarter] + step * kStrides[quarter]) % kHashBlockWords;
 }
-constexpr uint32_t md5_bits(uint32_t step) {
-  constexpr uint32_t kBits[4][4] = {
-      {7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
-  return kBits[step / 16][step % 4];
-}
+constexpr uint32_t kMd5Bits[4][4] = {
+    {7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
 
 /// 2^32 times the sines of 1 to 64 radians, without their signs.
 constexpr uint32_t kSines[64] = {
@@ -81,80 +76,113 @@ constexpr uint32_t kSines[64] = {
     0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391,
 };
 
+/// Steps of SHA-1 until all of `v` stand where they stood: a is v[0], then v[4], and so on. `w`:
+/// word of the first step; the first `made` steps make the words sixteen behind theirs.
+///
+/// Steps are in loops, six kilobytes of code in all. Eighty in a row are twenty kilobytes, and by
+/// where its pages happened to lie in memory, the same program took up to twice as long.
+template <int mixing, uint32_t made, uint32_t n>
+[[GMESP_LANES]] inline void five_steps(Lanes<n> (&v)[5], Lanes<n>* w, uint32_t constant) {
+  asm("" : "+r"(w) : : "memory");  // what was read before is in memory, not in registers
+  constexpr uint32_t kRead = made == 0 ? 5 : made + 2;
+  Lanes<n> words[kRead], new_words[5];
+#pragma GCC unroll 7
+  for (uint32_t i = 0; i < kRead; ++i) words[i] = whole(w[i]);
+#pragma GCC unroll 5
+  for (uint32_t i = 0; i < 5; ++i) {
+    if (i < made) {
+      const Lanes<n> others =
+          looked_up<kParity>(words[i + 2], w[i + 8], i < 3 ? w[i + 13] : new_words[i - 3]);
+      w[i + 16] = new_words[i] = turned(difference(others, words[i]), 1);
+    }
+    const Lanes<n>&a = v[(5 - i) % 5], &c = v[(7 - i) % 5], &d = v[(8 - i) % 5];
+    Lanes<n>&b = v[(6 - i) % 5], &e = v[(9 - i) % 5];
+    // What the step before has just made, a, comes last, and what is mixed from it before that.
+    const Lanes<n> known = whole(sum(sum(e, words[i]), constant));
+    const Lanes<n> rest = whole(sum(known, looked_up<mixing>(b, c, d)));
+    b = turned(b, 30);
+    e = sum(rest, turned(a, 5));
+  }
+}
+
+/// Twenty steps.
+template <uint32_t quarter, uint32_t n>
+[[GMESP_LANES]] inline void sha1_quarter(Lanes<n> (&v)[5], Lanes<n>* w,
+                                         BlockReader<Sha1Lanes, n>& reader) {
+  constexpr int kMixing[4] = {kChoice, kParity, kMajority, kParity};
+  constexpr uint32_t kConstants[4] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
+  w += quarter * 20;
+  // The last sixteen of the eighty words are those that no other is made of.
+  constexpr bool kIsLast = quarter == 3;
+  uint32_t turn = 0;
+  if (kIsLast) {
+    five_steps<kMixing[quarter], 4>(v, w, kConstants[quarter]);
+    reader.template step<quarter>(turn++);
+  }
+#pragma GCC unroll 1
+  for (; turn < reader.kTurns; ++turn) {
+    five_steps<kMixing[quarter], kIsLast ? 0 : 5>(v, w + turn * 5, kConstants[quarter]);
+    reader.template step<quarter>(turn);
+  }
+}
+
+/// Sixteen steps.
+template <uint32_t quarter, uint32_t n>
+[[GMESP_LANES]] inline void md5_quarter(Lanes<n> (&v)[4], const Lanes<n>* block,
+                                        BlockReader<Md5Lanes, n>& reader) {
+  constexpr int kMixing[4] = {kChoice, kChoice, kParity, kMd5Last};
+#pragma GCC unroll 1
+  for (uint32_t turn = 0; turn < reader.kTurns; ++turn) {
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < 4; ++i) {
+      const Lanes<n>&b = v[(5 - i) % 4], &c = v[(6 - i) % 4], &d = v[(7 - i) % 4];
+      Lanes<n>& a = v[(4 - i) % 4];
+      const uint32_t step = turn * 4 + i;
+      const Lanes<n> mixed = quarter == 1 ? looked_up<kMixing[quarter]>(d, b, c)
+                                          : looked_up<kMixing[quarter]>(b, c, d);
+      const Lanes<n> rest =
+          whole(sum(sum(a, block[md5_word<quarter>(step)]), kSines[quarter * 16 + step]));
+      a = sum(b, turned(sum(rest, mixed), kMd5Bits[quarter][i]));
+    }
+    reader.template step<quarter>(turn);
+  }
+}
+
 }  // namespace
 
 template <uint32_t n>
-[[GMESP_AVX512]] void Sha1Lanes::compress(Lanes<n> (&state)[kWords],
-                                          const Lanes<n> (&block)[kHashBlockWords],
+[[GMESP_AVX512]] void Sha1Lanes::compress(Lanes<n> (&state)[kWords], Lanes<n> (&block)[kBlockWords],
                                           const BlockPlace<n>& next) noexcept {
   BlockReader<Sha1Lanes, n> reader(next);
-  Lanes<n> w[kHashBlockWords];  // the last sixteen of eighty
-#pragma GCC unroll 16
-  for (uint32_t i = 0; i < kHashBlockWords; ++i) w[i] = block[i];
-  Lanes<n> a = state[0], b = state[1], c = state[2], d = state[3], e = state[4];
-#pragma GCC unroll 80
-  for (uint32_t step = 0; step < 80; ++step) {
-    Lanes<n>& word = w[step % 16];
-    if (step >= 16) {
-      const Lanes<n> others =
-          looked_up<kParity>(w[(step - 3) % 16], w[(step - 8) % 16], w[(step - 14) % 16]);
-      word = turned(difference(others, word), 1);
-    }
-    const Lanes<n> mixed = step < 20                 ? looked_up<kChoice>(b, c, d)
-                           : step < 40 || step >= 60 ? looked_up<kParity>(b, c, d)
-                                                     : looked_up<kMajority>(b, c, d);
-    // What the step before has just made, a, comes last, and what is mixed from it before that.
-    const Lanes<n> known = whole(sum(sum(e, word), sha1_constant(step)));
-    const Lanes<n> rest = whole(sum(known, mixed));
-    e = d;
-    d = c;
-    c = turned(b, 30);
-    b = a;
-    a = sum(rest, turned(a, 5));
-    constexpr uint32_t kStride = 64 / BlockReader<Sha1Lanes, n>::kSteps;
-    if (step >= 16 && step % kStride == 0) reader.step((step - 16) / kStride);
-  }
-  state[0] = sum(state[0], a);
-  state[1] = sum(state[1], b);
-  state[2] = sum(state[2], c);
-  state[3] = sum(state[3], d);
-  state[4] = sum(state[4], e);
+  Lanes<n> v[kWords] = {state[0], state[1], state[2], state[3], state[4]};
+  sha1_quarter<0>(v, block, reader);
+  sha1_quarter<1>(v, block, reader);
+  sha1_quarter<2>(v, block, reader);
+  sha1_quarter<3>(v, block, reader);
+#pragma GCC unroll 5
+  for (uint32_t i = 0; i < kWords; ++i) state[i] = sum(state[i], v[i]);
 }
 
 template <uint32_t n>
-[[GMESP_AVX512]] void Md5Lanes::compress(Lanes<n> (&state)[kWords],
-                                         const Lanes<n> (&block)[kHashBlockWords],
+[[GMESP_AVX512]] void Md5Lanes::compress(Lanes<n> (&state)[kWords], Lanes<n> (&block)[kBlockWords],
                                          const BlockPlace<n>& next) noexcept {
   BlockReader<Md5Lanes, n> reader(next);
-  Lanes<n> a = state[0], b = state[1], c = state[2], d = state[3];
-#pragma GCC unroll 64
-  for (uint32_t step = 0; step < 64; ++step) {
-    const Lanes<n> mixed = step < 16   ? looked_up<kChoice>(b, c, d)
-                           : step < 32 ? looked_up<kChoice>(d, b, c)
-                           : step < 48 ? looked_up<kParity>(b, c, d)
-                                       : looked_up<kMd5Last>(b, c, d);
-    const Lanes<n> rest = whole(sum(sum(a, block[md5_word(step)]), kSines[step]));
-    const Lanes<n> added = turned(sum(rest, mixed), md5_bits(step));
-    a = d;
-    d = c;
-    c = b;
-    b = sum(b, added);
-    constexpr uint32_t kStride = 64 / BlockReader<Md5Lanes, n>::kSteps;
-    if (step % kStride == 0) reader.step(step / kStride);
-  }
-  state[0] = sum(state[0], a);
-  state[1] = sum(state[1], b);
-  state[2] = sum(state[2], c);
-  state[3] = sum(state[3], d);
+  Lanes<n> v[kWords] = {state[0], state[1], state[2], state[3]};
+  md5_quarter<0>(v, block, reader);
+  md5_quarter<1>(v, block, reader);
+  md5_quarter<2>(v, block, reader);
+  md5_quarter<3>(v, block, reader);
+#pragma GCC unroll 4
+  for (uint32_t i = 0; i < kWords; ++i) state[i] = sum(state[i], v[i]);
 }
 
-template void Sha1Lanes::compress(Lanes<1> (&)[kWords], const Lanes<1> (&)[kHashBlockWords],
+template void Sha1Lanes::compress(Lanes<1> (&)[kWords], Lanes<1> (&)[kBlockWords],
                                   const BlockPlace<1>&) noexcept;
-template void Sha1Lanes::compress(Lanes<2> (&)[kWords], const Lanes<2> (&)[kHashBlockWords],
+template void Sha1Lanes::compress(Lanes<2> (&)[kWords], Lanes<2> (&)[kBlockWords],
                                   const BlockPlace<2>&) noexcept;
-template void Md5Lanes::compress(Lanes<1> (&)[kWords], const Lanes<1> (&)[kHashBlockWords],
+template void Md5Lanes::compress(Lanes<1> (&)[kWords], Lanes<1> (&)[kBlockWords],
                                  const BlockPlace<1>&) noexcept;
-template void Md5Lanes::compress(Lanes<2> (&)[kWords], const Lanes<2> (&)[kHashBlockWords],
+template void Md5Lanes::compress(Lanes<2> (&)[kWords], Lanes<2> (&)[kBlockWords],
                                  const BlockPlace<2>&) noexcept;
 
 }  // namespace gmesp::crypto

@@ -37,24 +37,25 @@ struct BlockPlace {
   Lanes<n>* block;  ///< kHashBlockWords
 };
 
-/// From rows, sixteen words of each message, to a block. In steps, since by itself it would wait
-/// for memory, and the hash of the block before it leaves room between its own steps. A local
-/// object of whoever takes the steps: of any other, the compiler would read the members again and
-/// again.
+/// From rows, sixteen words of each message, to a block. In quarters of four turns each, since by
+/// itself it would wait for memory, and the hash of the block before it leaves room between its own
+/// steps. A local object of whoever takes the turns: of any other, the compiler would read the
+/// members again and again.
 template <class Hash, uint32_t n>
 class BlockReader {
  public:
-  static constexpr uint32_t kSteps = n * 8;
+  static constexpr uint32_t kTurns = 4;
 
   explicit BlockReader(const BlockPlace<n>& place) : place_(place) {}
 
-  /// Each once, in order. First four messages at a time, then four words.
-  [[GMESP_LANES]] void step(uint32_t step) {
-    const uint32_t i = step / 8, part = step % 8;
-    if (part < 4)
-      read_rows(i, part);
-    else
-      write_words(i, part - 4);
+  /// Each once, in order. A register takes two quarters: four messages in a turn, then four words.
+  template <uint32_t quarter>
+  [[GMESP_LANES]] void step(uint32_t turn) {
+    constexpr uint32_t kRegister = quarter / 2;
+    if constexpr (kRegister < n && quarter % 2 == 0)
+      read_rows(kRegister, turn);
+    else if constexpr (kRegister < n)
+      write_words(kRegister, turn);
   }
 
  private:
@@ -98,7 +99,8 @@ class BlockReader {
 
 struct Sha1Lanes {
   static constexpr uint32_t kWords = 5;
-  static constexpr uint32_t kLengthAt = 15;  ///< word with the count of bits, if below 2^32
+  static constexpr uint32_t kBlockWords = 80;  ///< sixteen, and those that are made of them
+  static constexpr uint32_t kLengthAt = 15;    ///< word with the count of bits, if below 2^32
 
   /// From words as they stand in memory to those that the algorithm counts with, and back: the
   /// first byte is the highest.
@@ -109,18 +111,19 @@ struct Sha1Lanes {
 
   /// One block of each message, while `next` is read. One or two registers.
   template <uint32_t n>
-  static void compress(Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords],
+  static void compress(Lanes<n> (&state)[kWords], Lanes<n> (&block)[kBlockWords],
                        const BlockPlace<n>& next) noexcept;
 };
 
 struct Md5Lanes {
   static constexpr uint32_t kWords = 4;
+  static constexpr uint32_t kBlockWords = kHashBlockWords;
   static constexpr uint32_t kLengthAt = 14;
 
   [[GMESP_LANES]] static __m512i ordered(__m512i words) { return words; }
 
   template <uint32_t n>
-  static void compress(Lanes<n> (&state)[kWords], const Lanes<n> (&block)[kHashBlockWords],
+  static void compress(Lanes<n> (&state)[kWords], Lanes<n> (&block)[kBlockWords],
                        const BlockPlace<n>& next) noexcept;
 };
 

@@ -124,7 +124,10 @@ class Group {
 
   [[GMESP_LANES]] static void read_block(const Place& place) {
     BlockReader<Hash, n> reader(place);
-    for (uint32_t step = 0; step < reader.kSteps; ++step) reader.step(step);
+    for (uint32_t turn = 0; turn < reader.kTurns; ++turn) reader.template step<0>(turn);
+    for (uint32_t turn = 0; turn < reader.kTurns; ++turn) reader.template step<1>(turn);
+    for (uint32_t turn = 0; turn < reader.kTurns; ++turn) reader.template step<2>(turn);
+    for (uint32_t turn = 0; turn < reader.kTurns; ++turn) reader.template step<3>(turn);
   }
 
   /// Behind its end, the last block of the message again.
@@ -138,7 +141,7 @@ class Group {
   /// RFC 2104 2: what came out, hashed behind the key padded the other way.
   [[GMESP_LANES]] void hash_digests(State& state, const State& digests) {
     constexpr int kBits = (kHashBlockBytes + Hash::kWords * sizeof(uint32_t)) * 8;
-    Lanes<n>(&words)[kHashBlockWords] = blocks_[0];
+    Lanes<n>(&words)[Hash::kBlockWords] = blocks_[0];
     for (uint32_t i = 0; i < n; ++i) {
       for (uint32_t word = 0; word < kHashBlockWords; ++word)
         words[word].in[i] = word < Hash::kWords ? digests[word].in[i] : _mm512_setzero_si512();
@@ -164,7 +167,7 @@ class Group {
   const HmacMessage* messages_[kLanes];
   const uint8_t* starts_[kLanes];  ///< of the block that is read next
   Tail tails_[kLanes];
-  Lanes<n> blocks_[2][kHashBlockWords];
+  Lanes<n> blocks_[2][Hash::kBlockWords];
 };
 
 using Places = std::array<uint8_t, kHmacMessagesMax>;
