@@ -4,6 +4,7 @@ A device is a context manager: entered it runs and waits for its peer, left it i
 are the servers of one memif socket, access 0 and host 1; `peer(0)` and `peer(1)` are the device strings of the other
 end.
 """
+import json
 import os
 import re
 import signal
@@ -50,12 +51,12 @@ class DeviceError(RuntimeError):
 class Device:
     """A process with a folder of its own on tmpfs.
 
-    `access` and `host`: device strings instead of memif. `ring_bits`: of the rings of memif.
+    `access` and `host`: device strings instead of memif.
     """
 
-    def __init__(self, name, access=None, host=None, ring_bits=RING_BITS):
+    def __init__(self, name, access=None, host=None, environment=None):
         self.name = name
-        self._ports, self._ring_bits = (access, host), ring_bits
+        self._ports, self._environment = (access, host), {**os.environ, **(environment or {})}
         self.process = None
         self.folder = None
         self._holder = tempfile.TemporaryDirectory(prefix=f"gmesp-bench-{name}-", dir="/dev/shm")
@@ -63,7 +64,7 @@ class Device:
     def memif(self, port, role):
         socket = self.folder / "memif.sock"
         # The two ends of a port are named differently: both may live in one process's name space of devices.
-        return MEMIF.format(port=port, role=role, id=port, socket=socket, rsize=self._ring_bits)
+        return MEMIF.format(port=port, role=role, id=port, socket=socket, rsize=RING_BITS)
 
     def ports(self):
         """Device strings: memif where nothing else was said."""
@@ -82,7 +83,8 @@ class Device:
         self.folder = Path(self._holder.__enter__())
         with open(self.folder / "log", "w", encoding="utf-8") as out:
             command = ["timeout", "-s", "KILL", str(LIFETIME_S)] + [str(x) for x in self.command()]
-            self.process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.folder)
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self.folder,
+                                            env=self._environment)
         try:
             self._wait()
         except BaseException:
@@ -145,23 +147,31 @@ class Gmespd(Device):
     def ready_text(self):
         return "runs:"
 
+    def gmespctl(self, *arguments):
+        """What it printed, from JSON."""
+        program = self.program.parent.parent / "control/cli/gmespctl"
+        command = [program, "--json", "--socket", self.socket, *arguments]
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+    def sent(self):
+        return sum(port["tx_packets"] for port in self.gmespctl("ports"))
+
 
 class Secgw(Device):
     """DPDK's ipsec-secgw in lookaside poll mode through librte_ipsec, one core. `config`: its own configuration file.
 
-    `ports`: as Device has them. `packet_buffers`: how many these keep. `replay_window` is in packets; 0 is none, which
-    suits it best.
+    `ports`: as Device has them. `replay_window` is in packets; 0 is none, which suits it best.
     """
 
-    def __init__(self, program, core, config, sas, packet_buffers=0, replay_window=0, **ports):
+    def __init__(self, program, core, config, sas, replay_window=0, **ports):
         super().__init__("ipsec-secgw", **ports)
         self.program, self.core, self.config, self.sas = program, core, config, sas
-        self.packet_buffers, self.replay_window = packet_buffers, replay_window
+        self.replay_window = replay_window
 
     def command(self):
         access, host = self.ports()
         # -u names the port that ESP comes on. Mbufs are for rings, crypto queues and caches; sessions take theirs, too.
-        mbufs = self.sas + 40_000 + self.packet_buffers
+        mbufs = self.sas + 40_000
         return ["stdbuf", "-oL", self.program,
                 f"--lcores={self.core}@{self.core}", "-n", "1", "--no-pci", "--in-memory",
                 "--single-file-segments", "--no-telemetry", f"--file-prefix=gmesp-bench-secgw-{os.getpid()}",
@@ -173,10 +183,15 @@ class Secgw(Device):
     def ready_text(self):
         return "entering main loop"
 
-    def sent_per_s(self, seconds):
-        """From what it prints each second, the first one left out."""
-        time.sleep(max(seconds, 1) + 2.5)
-        totals = re.findall(r"Total packets sent: +([0-9]+)", self.log())
-        if len(totals) < 2 or totals[0] == totals[-1]:
-            raise DeviceError(f"{self.name} sent nothing:\n{self.log()[-1500:]}")
-        return (int(totals[-1]) - int(totals[0])) / (len(totals) - 1)
+    def sent(self):
+        """As it says each second; this waits until it says so again."""
+        said = self._totals()
+        deadline = time.monotonic() + 5
+        while len(totals := self._totals()) < len(said) + 2:  # the next one may have been on its way
+            if time.monotonic() > deadline:
+                raise DeviceError(f"{self.name} does not count what it sends:\n{self.log()[-1500:]}")
+            time.sleep(0.05)
+        return int(totals[-1])
+
+    def _totals(self):
+        return re.findall(r"Total packets sent: +([0-9]+)", self.log())

@@ -3,13 +3,20 @@
 //
 // Play an uplink capture once: from the second time on every packet is a replay. A further one for
 // the same sets begins at the sequence number that the first one's run names.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "alike_frames.h"
 #include "frame_options.h"
 
 namespace {
@@ -23,6 +30,8 @@ struct Arguments {
   uint32_t packets = 100'000;
   uint32_t ip_bytes = 300;
   std::string pcap;
+  std::string differences;
+  bool are_alike = false;
   std::string sets;
 };
 
@@ -70,6 +79,42 @@ void write_pcap(const std::string& path, const FrameStore& frames) {
                                bytes};
     file.write(record, sizeof record);
     file.write(frame.data(), frame.size());
+  }
+  file.close();
+}
+
+/// Throws if a frame is not `first` but for its head and tail.
+AlikeFrames::Difference difference(std::span<const uint8_t> first, std::span<const uint8_t> frame) {
+  AlikeFrames::Difference found;
+  constexpr size_t kHead = sizeof found.head, kTail = sizeof found.tail;
+  if (frame.size() != first.size() || frame.size() < kHead + kTail ||
+      std::memcmp(first.data() + kHead, frame.data() + kHead, frame.size() - kHead - kTail) != 0)
+    throw std::runtime_error(fmt::format(
+        "--differences: frames differ behind their first {} bytes; try --alike", kHead));
+  std::memcpy(found.head, frame.data(), kHead);
+  std::memcpy(found.tail, frame.data() + frame.size() - kTail, kTail);
+  return found;
+}
+
+/// A part at a time: as whole frames, millions would not fit into memory.
+void write_differences(const Arguments& arguments, FrameStore& frames) {
+  constexpr uint32_t kPart = 65'536;
+  File file(arguments.differences);
+  std::vector<uint8_t> first;
+  for (uint32_t left = arguments.packets; left != 0; left -= frames.count()) {
+    frames.make(std::min(left, kPart), arguments.ways[0], arguments.ip_bytes);
+    if (first.empty()) {
+      first.assign(frames.frame(0).begin(), frames.frame(0).end());
+      AlikeFrames header;
+      header.count = arguments.packets;
+      header.frame_bytes = first.size();
+      std::memcpy(header.whole, first.data(), first.size());
+      file.write(&header, sizeof header);
+    }
+    for (uint32_t at = 0; at < frames.count(); ++at) {
+      const AlikeFrames::Difference of_frame = difference(first, frames.frame(at));
+      file.write(&of_frame, sizeof of_frame);
+    }
   }
   file.close();
 }
@@ -127,8 +172,9 @@ void write_sets(const Arguments& arguments) {
 
 void capture(const Arguments& arguments) {
   if (!arguments.sets.empty()) write_sets(arguments);
-  if (arguments.pcap.empty()) return;
+  if (arguments.pcap.empty() && arguments.differences.empty()) return;
   FrameStore frames(arguments.frames);
+  if (!arguments.differences.empty()) return write_differences(arguments, frames);
   frames.make(arguments.packets, arguments.ways[0], arguments.ip_bytes);
   write_pcap(arguments.pcap, frames);
   std::printf("%s: %u packets; the next capture for these sets: --sequence-from %u\n",
@@ -140,8 +186,14 @@ void capture(const Arguments& arguments) {
 int main(int argc, char** argv) {
   CLI::App app("Writes ESP or clear SIP of many UEs as a capture, and their SA sets");
   Arguments arguments;
-  app.add_option("--pcap", arguments.pcap, "capture to write");
+  CLI::Option* const pcap = app.add_option("--pcap", arguments.pcap, "capture to write");
   app.add_option("--sets", arguments.sets, "SA sets to write, for gmespctl sa load");
+  app.add_option("--differences", arguments.differences,
+                 "the frames in the form that the frame port of bench/run takes")
+      ->excludes(pcap);
+  app.add_flag("--alike", arguments.are_alike,
+               "one cipher key and one payload, so that frames differ in little else than their "
+               "headers; for the sets, too");
   app.add_option("--packets", arguments.packets)
       ->check(CLI::Range(1u, 100'000'000u))
       ->capture_default_str();
@@ -151,9 +203,11 @@ int main(int argc, char** argv) {
   add_direction_option(app, arguments.ways, false)->expected(1);
   add_frame_options(app, arguments.frames);
   CLI11_PARSE(app, argc, argv);
+  arguments.frames.are_alike = arguments.frames.subscribers.shares_cipher_key = arguments.are_alike;
   try {
-    if (arguments.pcap.empty() && arguments.sets.empty())
-      throw std::runtime_error("nothing to write: name --pcap FILE, --sets FILE or both");
+    if (arguments.pcap.empty() && arguments.differences.empty() && arguments.sets.empty())
+      throw std::runtime_error(
+          "nothing to write: name --pcap FILE, --differences FILE or --sets FILE");
     capture(arguments);
     return EXIT_SUCCESS;
   } catch (const std::exception& error) {

@@ -147,7 +147,10 @@ uint32_t write_uplink(const gmesp_sa_set& set, const UplinkHeader& header, uint3
 
   store_be32(esp, header.side == UeSide::kClient ? set.spi_ps : set.spi_pc);
   store_be32(esp + 4, header.sequence);
-  write_iv(esp + 8, cipher.iv_bytes, header.iv_seed);
+  if (header.is_alike)
+    std::memcpy(esp + 8, text, cipher.iv_bytes);
+  else
+    write_iv(esp + 8, cipher.iv_bytes, header.iv_seed);
   const auto esp_bytes = static_cast<uint32_t>(text + padded - esp);
   const auto outer_bytes = static_cast<uint32_t>(esp - ip) + esp_bytes + crypto::kIcvBytes;
   write_ethernet(frame, v4);

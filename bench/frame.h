@@ -24,6 +24,9 @@ struct UplinkHeader {
   UeSide side = UeSide::kClient;
   uint32_t sequence = 1;
   uint64_t iv_seed = 0;
+  /// The IV is what makes the first block all zeros before it is ciphered: with one cipher key, and
+  /// one payload behind that block, all frames have the same ciphered text.
+  bool is_alike = false;
 };
 
 /// A frame from the UE. Its ESP is whole but not yet sealed: the job that seals it is given back.

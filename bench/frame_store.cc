@@ -71,14 +71,15 @@ void FrameStore::make(uint32_t count, Way way, uint32_t ip_bytes) {
     const auto side = options_.uses_one_sa ? UeSide::kClient : static_cast<UeSide>(drawn & 1);
     const bool is_uplink = way == Way::kUplink || (way == Way::kBoth && at % 2 == 0);
     const gmesp_sa_set set = set_of(options_.subscribers, ue);
+    const uint64_t mark = options_.are_alike ? 0 : at;
     uint8_t* bytes = bytes_.get() + size_t{at} * slot_bytes_;
     uint32_t length;
     if (is_uplink) {
-      const UplinkHeader header = {side, next_sequence(ue, side), drawn};
-      length = write_uplink(set, header, ip_bytes, at, keys_[nth], bytes, jobs_.emplace_back());
+      const UplinkHeader header = {side, next_sequence(ue, side), drawn, options_.are_alike};
+      length = write_uplink(set, header, ip_bytes, mark, keys_[nth], bytes, jobs_.emplace_back());
       if (jobs_.size() == crypto::Engine::kJobsMax) seal();
     } else {
-      length = write_downlink(set, side, ip_bytes, at, bytes);
+      length = write_downlink(set, side, ip_bytes, mark, bytes);
     }
     frames_[at] = {ue, static_cast<uint16_t>(length), is_uplink};
   }

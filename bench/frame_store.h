@@ -24,6 +24,7 @@ struct FrameStoreOptions {
   uint32_t ues = 1000;
   uint32_t first_ue = 0;
   bool uses_one_sa = false;    ///< of each UE and direction, not both
+  bool are_alike = false;      ///< the same mark, and IVs that make the same ciphered text
   uint32_t sequence_from = 1;  ///< of every inbound SA
   uint64_t seed = 1;
 };

@@ -53,8 +53,8 @@ class Programs:
         return self.command("traffic_generator", "--json", "--access", device.peer(0), "--host", device.peer(1),
                             "--core", self.generator_core, *socket, *pages, *arguments)
 
-    def traffic(self, device, *arguments, has_sets=False):
-        return json.loads(self.run(self.generator_command(device, *arguments, has_sets=has_sets)))
+    def traffic(self, device, *arguments):
+        return json.loads(self.run(self.generator_command(device, *arguments)))
 
     def churn_command(self, device, *arguments):
         return self.command("sa_churn", "--json", "--socket", device.socket, *arguments, core=self.generator_core)
@@ -64,11 +64,6 @@ class Programs:
 
     def capture(self, *arguments):
         self.run(self.command("esp_capture", *arguments))
-
-    def ports(self, device):
-        """Counters of gmespd's ports, access first."""
-        gmespctl = [str(self.build / "control/cli/gmespctl"), "--json", "--socket", str(device.socket), "ports"]
-        return json.loads(self.run(gmespctl))
 
 
 def side_by_side(commands):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from device import DeviceError, Gmespd, Secgw
+from frames import Frames
 from programs import ProgramError, median_rows
 from secgw.config import configuration
 
@@ -20,10 +21,6 @@ PIPELINE_KEYS = ("ues", "bytes", "direction", "suite", "mode", "family")
 SUITES = [("hmac-md5-96", "aes-cbc"), ("hmac-sha-1-96", "null"), ("hmac-md5-96", "null"),
           ("hmac-sha-1-96", "des-ede3-cbc"), ("hmac-md5-96", "des-ede3-cbc")]
 OTHER_EVERY = 20  # 5 % of 3DES
-CAPTURE_PACKETS_MIN = 512
-# P4: rings as long as those of a NIC, and never full. In longer ones every packet misses the caches, which at 1,400 B
-# takes either device half as long again.
-SECGW_RING_BITS, SECGW_WINDOW = 10, 512
 
 
 @dataclass
@@ -41,6 +38,7 @@ class Plan:
     exchange_s: float = 10
     exchange_rate: int = 10_000
     sas: list = field(default_factory=lambda: [1, 1000, 100_000])
+    frames: int = 4_000_000
     capture_packets: int = 65_536
     count_s: float = 3
     resolution: float = 0.02
@@ -48,7 +46,7 @@ class Plan:
 
 SMOKE = Plan(repeats=1, rounds=3, sizes=[300], ues=[1, 1000], suites=SUITES[2:3], traffic_ues=50,
              traffic_packets=20_000, trial_s=0.1, table=2_000, exchange_s=0.5, exchange_rate=500, sas=[1, 10],
-             capture_packets=1_024, count_s=0.3, resolution=0.3)
+             frames=20_000, capture_packets=1_024, count_s=0.3, resolution=0.3)
 
 
 def say(text):
@@ -186,12 +184,8 @@ def churn_under_traffic(programs, plan, device):
 
 
 def secgw(programs, plan, program):
-    """gmespd and ipsec-secgw in turn, same packets, same kind of port, same core. A number of SAs that one of them does
-    not start with is told and left out.
-
-    Downlink packets come from memory and go nowhere, so that the device alone counts. Uplink packets must be fresh:
-    a generator on the other core sends them over memif and takes what comes out.
-    """
+    """gmespd and ipsec-secgw (if there is that program) in turn, same frames, same ports, same core. A number of SAs
+    that one of them does not start with is told and left out."""
     runs = []
     for sas in plan.sas:
         with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
@@ -204,46 +198,51 @@ def secgw(programs, plan, program):
 
 
 class SecgwCase:
-    """Sets, configuration and captures of so many SAs, and both devices with them."""
+    """Sets, configuration and frames of so many SAs, and both devices with them."""
 
     def __init__(self, programs, plan, program, folder, sas):
-        self.programs, self.plan, self.program, self.sas = programs, plan, program, sas
+        self.programs, self.plan, self.program, self.sas, self.folder = programs, plan, program, sas, folder
         self.sizes = [size for size in plan.sizes if size in (300, 1400)]
         self.sets, self.config = folder / "sets", folder / "secgw.cfg"
-        # Each SA some times, and no more memory than that: what reading them costs both devices is not the question.
-        self.packets = min(plan.capture_packets, max(8 * sas, CAPTURE_PACKETS_MIN))
-        frames = ["--ues", sas, "--one-sa", "--direction", "downlink", "--packets", self.packets]
-        programs.capture("--sets", self.sets, *frames)
-        self.captures = {size: folder / f"{size}.pcap" for size in self.sizes}
-        for size, capture in self.captures.items():
-            programs.capture("--pcap", capture, "--size", size, *frames)
+        self.options = ["--ues", sas, "--one-sa", "--alike"]
+        programs.capture("--sets", self.sets, *self.options)
         with open(self.sets, encoding="ascii") as lines, open(self.config, "w", encoding="ascii") as out:
             out.writelines(line + "\n" for line in configuration(lines))
 
-    def secgw(self, **devices):
-        return Secgw(self.program, self.programs.device_core, self.config, self.sas, **devices)
-
     def rows(self, repeat):
         rows = []
-        say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, downlink")
-        for size, capture in self.captures.items():
-            ours = captured_rate(self.programs, self.plan, [capture], [self.programs.device_core], self.sets, self.sas,
-                                 self.packets)
-            with self.secgw(**captured_ports([capture], self.packets)) as device:
-                theirs = device.sent_per_s(self.plan.count_s)
-            rows += [self.row("gmespd", size, "downlink", ours), self.row("ipsec-secgw", size, "downlink", theirs)]
-        say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, uplink")
-        for device in (gmespd(self.programs, self.plan, self.sas + 100, ring_bits=SECGW_RING_BITS),
-                       self.secgw(ring_bits=SECGW_RING_BITS)):
-            with device:
-                sent = self.programs.traffic(device, "--ues", self.sas, "--one-sa", "--sizes", *self.sizes,
-                                             "--direction", "uplink", "--window", SECGW_WINDOW, "--packets",
-                                             self.plan.traffic_packets, has_sets=isinstance(device, Secgw))
-            rows += [self.row(device.name, row["bytes"], "uplink", row["received_per_s"]) for row in sent]
+        for way in ("downlink", "uplink"):
+            for size in self.sizes:
+                say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, {size} B, {way}")
+                frames = self.frames(way, size)
+                rows.append(self.row(frames, gmespd(self.programs, self.plan, self.sas + 100, **frames.devices()),
+                                     size, way))
+                if self.program:
+                    secgw = Secgw(self.program, self.programs.device_core, self.config, self.sas, **frames.devices())
+                    rows.append(self.row(frames, secgw, size, way))
         return rows
 
-    def row(self, device, size, way, received_per_s):
-        return {"device": device, "sas": self.sas, "bytes": size, "way": way, "received_per_s": received_per_s}
+    def frames(self, way, size):
+        """Clear SIP may come again, ESP only once."""
+        path = self.folder / "frames"
+        count = self.plan.frames if way == "uplink" else min(self.plan.frames, self.plan.capture_packets)
+        self.programs.capture("--differences", path, "--size", size, "--direction", way, "--packets", count,
+                              *self.options)
+        return Frames(self.programs.build, path, is_uplink=way == "uplink")
+
+    def row(self, frames, device, size, way):
+        frames.close(self.plan.frames)
+        with device:
+            if isinstance(device, Gmespd):
+                load(device, self.sets)
+            rate = frames.rate(device)
+        return {"device": device.name, "sas": self.sas, "bytes": size, "way": way, "received_per_s": rate}
+
+
+def load(device, sets):
+    """Installs them at gmespd, and waits until it has found the owners of SAs."""
+    device.gmespctl("sa", "load", sets)
+    time.sleep(0.5)
 
 
 def captured_ports(captures, packets):
@@ -257,12 +256,10 @@ def captured_rate(programs, plan, captures, cores, sets, ues, packets):
     """Packets/s that workers of gmespd turn from clear SIP into ESP. `packets` in each of the captures."""
     with Gmespd(programs.build, cores, ues + 100, small_pages=programs.small_pages,
                 **captured_ports(captures, packets)) as device:
-        gmespctl = programs.build / "control/cli/gmespctl"
-        subprocess.run([gmespctl, "--socket", device.socket, "sa", "load", sets], check=True, stdout=subprocess.DEVNULL)
-        time.sleep(min(0.5, plan.count_s))  # the owners of SAs are found
-        before, start = programs.ports(device)[0]["tx_packets"], time.monotonic()
+        load(device, sets)
+        before, start = device.sent(), time.monotonic()
         time.sleep(plan.count_s)
-        return (programs.ports(device)[0]["tx_packets"] - before) / (time.monotonic() - start)
+        return (device.sent() - before) / (time.monotonic() - start)
 
 
 def workers(programs, plan):

@@ -96,7 +96,8 @@ gmesp_sa_set set_of(const SubscriberOptions& options, uint32_t number) {
   set.not_after_ms = GMESP_FOREVER;
   set.cookie = number;
   fill_key(number, 0, std::span(set.integrity_key).first(set.integrity_key_bytes));
-  fill_key(number, 1, std::span(set.cipher_key).first(set.cipher_key_bytes));
+  fill_key(options.shares_cipher_key ? 0 : number, 1,
+           std::span(set.cipher_key).first(set.cipher_key_bytes));
   return set;
 }
 

@@ -24,6 +24,7 @@ struct SubscriberOptions {
   crypto::Cipher other_cipher = crypto::Cipher::kDesEde3Cbc;
   bool is_tunnel = false;
   bool is_ipv4 = true;
+  bool shares_cipher_key = false;  ///< all have the same
 };
 
 crypto::Suite suite_of(const SubscriberOptions& options, uint32_t number);

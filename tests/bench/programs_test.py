@@ -2,13 +2,14 @@
 """The programs of bench/ that need no running gmespd: help, wrong arguments, captures; and the figures from results."""
 import json
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-from scapy.all import IP, IPv6, UDP, rdpcap
+from scapy.all import IP, UDP, Ether, IPv6, rdpcap
 from scapy.layers.ipsec import ESP, SecurityAssociation
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -60,6 +61,26 @@ class CommandLine(unittest.TestCase):
                 self.assertIn(words, done.stdout + done.stderr)
 
 
+def opened(packet, line):
+    ciphers = {"aes-cbc": "AES-CBC", "des-ede3-cbc": "3DES", "null": "NULL"}
+    macs = {"hmac-sha-1-96": "HMAC-SHA1-96", "hmac-md5-96": "HMAC-MD5-96"}
+    ip = packet[IP] if IP in packet else packet[IPv6]
+    extra = {}
+    if line["mode"] != "transport":
+        extra = {"tunnel_header": type(ip)(src=ip.src, dst=ip.dst), "nat_t_header": UDP(sport=4500, dport=4500)}
+    association = SecurityAssociation(
+        ESP, spi=packet[ESP].spi, crypt_algo=ciphers[line["cipher"]], auth_algo=macs[line["integrity"]],
+        crypt_key=bytes.fromhex(line.get("cipher_key", "")) or None, auth_key=bytes.fromhex(line["integrity_key"]),
+        **extra)
+    return association.decrypt(ip)
+
+
+def has_good_checksum(packet):
+    rebuilt = packet.copy()
+    del rebuilt[UDP].chksum
+    return type(packet)(bytes(rebuilt))[UDP].chksum == packet[UDP].chksum
+
+
 class Captures(unittest.TestCase):
     """Read and opened by scapy, which knows nothing of us."""
 
@@ -70,19 +91,6 @@ class Captures(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             lines = [json.loads(line) for line in sets.read_text(encoding="ascii").splitlines()]
             return rdpcap(str(pcap)), lines, done.stdout
-
-    def opened(self, packet, line):
-        ciphers = {"aes-cbc": "AES-CBC", "des-ede3-cbc": "3DES", "null": "NULL"}
-        macs = {"hmac-sha-1-96": "HMAC-SHA1-96", "hmac-md5-96": "HMAC-MD5-96"}
-        ip = packet[IP] if IP in packet else packet[IPv6]
-        extra = {}
-        if line["mode"] != "transport":
-            extra = {"tunnel_header": type(ip)(src=ip.src, dst=ip.dst), "nat_t_header": UDP(sport=4500, dport=4500)}
-        association = SecurityAssociation(
-            ESP, spi=packet[ESP].spi, crypt_algo=ciphers[line["cipher"]], auth_algo=macs[line["integrity"]],
-            crypt_key=bytes.fromhex(line.get("cipher_key", "")) or None, auth_key=bytes.fromhex(line["integrity_key"]),
-            **extra)
-        return association.decrypt(ip)
 
     def test_uplink_opens_and_never_repeats_a_number(self):
         for options in ([], ["--cipher", "null"], ["--integrity", "hmac-md5-96"], ["--cipher", "des-ede3-cbc"],
@@ -96,13 +104,11 @@ class Captures(unittest.TestCase):
                     self.assertNotIn(number, seen)
                     seen.add(number)
                     line = by_spi[packet[ESP].spi]
-                    clear = self.opened(packet, line)
+                    clear = opened(packet, line)
                     datagram = clear[UDP]
                     ports = (datagram.sport, datagram.dport)
                     self.assertIn(ports, {(line["port_uc"], line["port_ps"]), (line["port_us"], line["port_pc"])})
-                    rebuilt = clear.copy()
-                    del rebuilt[UDP].chksum
-                    self.assertEqual(type(clear)(bytes(rebuilt))[UDP].chksum, datagram.chksum)
+                    self.assertTrue(has_good_checksum(clear))
                 end = int(re.search(r"--sequence-from (\d+)", said).group(1))
                 self.assertEqual(end, max(number for _, number in seen) + 1)
 
@@ -122,6 +128,51 @@ class Captures(unittest.TestCase):
     def test_every_key_is_another(self):
         _, lines, _ = self.capture("--ues", 500, "--packets", 1)
         self.assertEqual(len({line["integrity_key"] for line in lines} | {line["cipher_key"] for line in lines}), 1000)
+
+
+class AlikeFrames(unittest.TestCase):
+    """Frames in the form of bench/alike_frames.h are those that a device gets: put together here by hand."""
+    HEAD, TAIL, WHOLE_AT, WHOLE = 64, 16, 64, 1536
+
+    def frames(self, *arguments):
+        with tempfile.TemporaryDirectory() as folder:
+            path, sets = Path(folder) / "frames", Path(folder) / "sets"
+            done = run("esp_capture", "--differences", path, "--sets", sets, "--alike", *arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            lines = [json.loads(line) for line in sets.read_text(encoding="ascii").splitlines()]
+            return self.put_together(path.read_bytes()), lines
+
+    def put_together(self, data):
+        _, count, size = struct.unpack_from("=3Q", data)
+        whole = data[self.WHOLE_AT:self.WHOLE_AT + size]
+        differences = data[self.WHOLE_AT + self.WHOLE:]
+        self.assertEqual(len(differences), count * (self.HEAD + self.TAIL))
+        for at in range(0, len(differences), self.HEAD + self.TAIL):
+            head, tail = differences[at:at + self.HEAD], differences[at + self.HEAD:at + self.HEAD + self.TAIL]
+            yield Ether(head + whole[self.HEAD:-self.TAIL] + tail)
+
+    def test_uplink_is_sealed_by_its_sa(self):
+        frames, lines = self.frames("--ues", 5, "--packets", 60, "--size", 600)
+        by_spi = {line[key]: line for line in lines for key in ("spi_ps", "spi_pc")}
+        seen = set()
+        for packet in frames:
+            seen.add((packet[ESP].spi, packet[ESP].seq))
+            clear = opened(packet, by_spi[packet[ESP].spi])
+            self.assertEqual((clear.len, has_good_checksum(clear)), (600, True))
+        self.assertEqual(len(seen), 60)
+        self.assertEqual(len({line["integrity_key"] for line in lines}), 5)
+
+    def test_downlink_is_clear_and_good(self):
+        frames, lines = self.frames("--ues", 5, "--packets", 60, "--direction", "downlink")
+        frames = list(frames)
+        self.assertEqual(len(frames), 60)
+        self.assertLessEqual({packet[IP].dst for packet in frames}, {line["ue"] for line in lines})
+        self.assertTrue(all(has_good_checksum(packet[IP]) for packet in frames))
+
+    def test_others_are_refused(self):
+        done = run("esp_capture", "--differences", "/dev/null", "--ues", 5, "--packets", 60)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("--alike", done.stderr)
 
 
 class SecgwConfiguration(unittest.TestCase):

@@ -27,6 +27,12 @@ class Smoke(unittest.TestCase):
         self.assertEqual({figure["id"] for figure in self.results["figures"]},
                          {"P1", "P2", "P5", "P6", "P7", "P8", "P9", "P10"})  # P3 needs a million UEs, P4 a peer
 
+    def test_frames_of_the_comparison_pass(self):
+        rows = self.results["secgw"]
+        self.assertEqual({(row["device"], row["way"]) for row in rows}, {("gmespd", "downlink"), ("gmespd", "uplink")})
+        self.assertTrue(all(row["received_per_s"] > 0 for row in rows))  # else it would have been told and left out
+        self.assertEqual({row["sas"] for row in rows}, {1, 10})
+
     def test_the_machine_is_described(self):
         self.assertTrue(self.results["machine"]["cpu"])
         self.assertRegex(self.results["machine"]["versions"]["dpdk"], r"^\d")
