@@ -67,6 +67,10 @@ class BlockReader {
     const __m512i b = _mm512_loadu_si512(starts[1] + place_.offset);
     const __m512i c = _mm512_loadu_si512(starts[2] + place_.offset);
     const __m512i d = _mm512_loadu_si512(starts[3] + place_.offset);
+    // A batch of packets is in the second cache; what comes after this block, in the first.
+    constexpr size_t kAheadBytes = 2 * kHashBlockBytes;
+    for (uint32_t row = 0; row < 4; ++row)
+      _mm_prefetch(starts[row] + place_.offset + kAheadBytes, _MM_HINT_T0);
     const __m512i ab_low = _mm512_maskz_unpacklo_epi32(0xffff, a, b);
     const __m512i ab_high = _mm512_maskz_unpackhi_epi32(0xffff, a, b);
     const __m512i cd_low = _mm512_maskz_unpacklo_epi32(0xffff, c, d);
@@ -100,7 +104,9 @@ class BlockReader {
 struct Sha1Lanes {
   static constexpr uint32_t kWords = 5;
   static constexpr uint32_t kBlockWords = 80;  ///< sixteen, and those that are made of them
-  static constexpr uint32_t kLengthAt = 15;    ///< word with the count of bits, if below 2^32
+  /// The next block may be read over this one: by then, other words have been made of all sixteen.
+  static constexpr bool kIsOverwritten = true;
+  static constexpr uint32_t kLengthAt = 15;  ///< word with the count of bits, if below 2^32
 
   /// From words as they stand in memory to those that the algorithm counts with, and back: the
   /// first byte is the highest.
@@ -118,6 +124,7 @@ struct Sha1Lanes {
 struct Md5Lanes {
   static constexpr uint32_t kWords = 4;
   static constexpr uint32_t kBlockWords = kHashBlockWords;
+  static constexpr bool kIsOverwritten = false;
   static constexpr uint32_t kLengthAt = 14;
 
   [[GMESP_LANES]] static __m512i ordered(__m512i words) { return words; }

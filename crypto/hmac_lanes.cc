@@ -47,6 +47,7 @@ class Group {
  private:
   using State = Lanes<n>[Hash::kWords];
   using Place = BlockPlace<n>;
+  static constexpr uint32_t kBlocks = Hash::kIsOverwritten ? 1 : 2;
   /// What a message ends in: the bytes behind its whole blocks, and the padding.
   struct alignas(kHashBlockBytes) Tail {
     uint8_t blocks[2][kHashBlockBytes];
@@ -63,11 +64,11 @@ class Group {
       _mm512_store_si512(tails_[lane].blocks[0],
                          _mm512_maskz_loadu_epi32(kBothStates, keys + kInnerAt));
     }
-    read_block({starts_, 0, blocks_[1]});
+    read_block({starts_, 0, blocks_[0]});
     for (uint32_t i = 0; i < n; ++i)
       for (uint32_t word = 0; word < Hash::kWords; ++word) {
-        inner[word].in[i] = Hash::ordered(blocks_[1][word].in[i]);
-        outer[word].in[i] = Hash::ordered(blocks_[1][kStateWords + word].in[i]);
+        inner[word].in[i] = Hash::ordered(blocks_[0][word].in[i]);
+        outer[word].in[i] = Hash::ordered(blocks_[0][kStateWords + word].in[i]);
       }
   }
 
@@ -108,10 +109,10 @@ class Group {
     };
     read_block({starts_, offset_of(0), blocks_[0]});
     for (uint32_t at = 0; at < most; ++at) {
-      const Place following = {starts_, offset_of(at + 1), blocks_[(at + 1) % 2]};
+      const Place following = {starts_, offset_of(at + 1), blocks_[(at + 1) % kBlocks]};
       State next;
       for (uint32_t word = 0; word < Hash::kWords; ++word) next[word] = state[word];
-      Hash::compress(next, blocks_[at % 2], following);
+      Hash::compress(next, blocks_[at % kBlocks], following);
       for (uint32_t i = 0; i < n; ++i) {
         const __mmask16 goes_on =
             _mm512_cmpgt_epu32_mask(_mm512_load_si512(counts + i * kLanesOfRegister),
@@ -148,7 +149,8 @@ class Group {
       words[Hash::kWords].in[i] = Hash::ordered(_mm512_set1_epi32(0x80));
       words[Hash::kLengthAt].in[i] = _mm512_set1_epi32(kBits);
     }
-    Hash::compress(state, words, {starts_, 0, blocks_[1]});  // nothing follows; it is read again
+    // Nothing follows; what was read last is read again.
+    Hash::compress(state, words, {starts_, 0, blocks_[kBlocks - 1]});
   }
 
   [[GMESP_LANES]] void write(const State& digests) const {
@@ -167,7 +169,7 @@ class Group {
   const HmacMessage* messages_[kLanes];
   const uint8_t* starts_[kLanes];  ///< of the block that is read next
   Tail tails_[kLanes];
-  Lanes<n> blocks_[2][Hash::kBlockWords];
+  Lanes<n> blocks_[kBlocks][Hash::kBlockWords];
 };
 
 using Places = std::array<uint8_t, kHmacMessagesMax>;
