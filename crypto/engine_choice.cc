@@ -26,14 +26,14 @@ constexpr uint32_t kNever = kNeverOnLanes;
 // IPsec-MB uses SHA-NI in its SSE manager only. Such CPUs may also lack it, hence 2 where 1 would
 // do. AVX is used by CPUs too old for SHA-NI, where OpenSSL's SHA-1 is slower than above, hence 4.
 //
-// AVX-512 on a Zen 5, where AES and NULL go in stages (job_stages.h):
+// AVX-512 on a Zen 5, where AES and NULL go in stages (job_stages.h) in lanes of our own:
 //                  OpenSSL    1     2     3     4     6     8    32
-//   null/md5           541    1312   636   424   320   217   164    54
-//   aes/md5            801    1572   791   558   411   282   220    86
-//   3des/md5          9044   35553 17862 11925  8973  6032  4553  2282
-//   null/sha-1         215     861   411   277   210   140   108    54
-//   aes/sha-1          461    1102   556   407   298   209   161    89
-//   3des/sha-1        8803   34942 17551 11808  8853  5949  4484  2260
+//   null/md5           531    1032   506   334   253   169   129    42
+//   aes/md5            791    1472   726   484   358   239   179    77
+//   3des/md5          8968   35433 17697 11858  8986  5997  4547  2318
+//   null/sha-1         215     761   386   257   190   140   108    45
+//   aes/sha-1          451    1182   596   401   293   220   167    79
+//   3des/sha-1        8573   33841 17281 11614  8661  5887  4434  2262
 // A draw counts for OpenSSL.
 constexpr std::array<BreakEven, kSuiteCount> kSse = {
     {{3, 3}, {2, 2}, {kNever, kNever}, {2, 2}, {2, 2}, {kNever, kNever}}};
@@ -42,7 +42,7 @@ constexpr std::array<BreakEven, kSuiteCount> kAvx = {
 constexpr std::array<BreakEven, kSuiteCount> kAvx2 = {
     {{3, 3}, {2, 2}, {kNever, kNever}, {6, 6}, {4, 3}, {kNever, kNever}}};
 constexpr std::array<BreakEven, kSuiteCount> kAvx512 = {
-    {{3, 3}, {3, 3}, {5, 5}, {5, 5}, {3, 3}, {5, 5}}};
+    {{2, 2}, {2, 2}, {5, 5}, {4, 4}, {3, 3}, {5, 5}}};
 
 const std::array<BreakEven, kSuiteCount>& table(VectorArch arch) {
   switch (arch) {

@@ -1,7 +1,6 @@
 #include "crypto/hmac_lanes.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstring>
 
@@ -27,10 +26,10 @@ class Group {
   static constexpr uint32_t kLanes = n * kLanesOfRegister;
 
   /// Of fewer than there are lanes, the last one is in all that are left over.
-  Group(const HmacMessage* messages, std::span<const uint8_t> places)
-      : count_(static_cast<uint32_t>(places.size())) {
+  Group(const HmacMessage* messages, std::span<const uint8_t> order)
+      : count_(static_cast<uint32_t>(order.size())) {
     for (uint32_t lane = 0; lane < kLanes; ++lane)
-      messages_[lane] = &messages[places[std::min(lane, count_ - 1)]];
+      messages_[lane] = &messages[order[std::min(lane, count_ - 1)]];
   }
 
   /// A state after a padded key is as good as the key. Each is overwritten by what is made of it,
@@ -172,32 +171,11 @@ class Group {
   Lanes<n> blocks_[kBlocks][Hash::kBlockWords];
 };
 
-using Places = std::array<uint8_t, kHmacMessagesMax>;
-
-/// Messages of equal lengths beside each other, so that they end together.
-void order_by_blocks(std::span<const HmacMessage> messages, Places& places) {
-  constexpr uint32_t kBlocksMax = 63;  // of a frame; what is longer costs its neighbours time only
-  std::array<uint8_t, kHmacMessagesMax> blocks;
-  uint32_t least = kBlocksMax, most = 0;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    const uint32_t count = std::min(all_blocks(messages[i]), kBlocksMax);
-    least = std::min(least, count);
-    most = std::max(most, count);
-    blocks[i] = static_cast<uint8_t>(count);
-    places[i] = static_cast<uint8_t>(i);
-  }
-  if (least == most) return;
-  std::array<uint8_t, kBlocksMax + 1> ends{};
-  for (size_t i = 0; i < messages.size(); ++i) ++ends[blocks[i]];
-  for (uint32_t count = least + 1; count <= most; ++count) ends[count] += ends[count - 1];
-  for (size_t i = messages.size(); i-- > 0;) places[--ends[blocks[i]]] = static_cast<uint8_t>(i);
-}
-
 template <class Hash>
 [[GMESP_AVX512]] void write_icvs_by(std::span<const HmacMessage> messages) {
-  Places places;
-  order_by_blocks(messages, places);
-  std::span<const uint8_t> left(places.data(), messages.size());
+  LaneOrder order;
+  order_by_length(messages, all_blocks, order);
+  std::span<const uint8_t> left(order.data(), messages.size());
   while (!left.empty()) {
     constexpr size_t kMost = 2 * kLanesOfRegister;
     const auto group = left.first(std::min(left.size(), kMost));

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <span>
 
+#include "crypto/lane_order.h"
 #include "crypto/sa_keys.h"
 #include "crypto/suite.h"
 
@@ -26,12 +27,10 @@ struct HmacMessage {
   uint8_t* icv;    ///< where kIcvBytes are written; no part of any message
 };
 
-inline constexpr uint32_t kHmacMessagesMax = 128;
-
 /// Whether this CPU has the lanes.
 bool has_hmac_lanes();
 
-/// At most kHmacMessagesMax messages; all keys are of `integrity`. Only where has_hmac_lanes().
+/// At most kLaneMessagesMax messages; all keys are of `integrity`. Only where has_hmac_lanes().
 void write_icvs(Integrity integrity, std::span<const HmacMessage> messages) noexcept;
 
 }  // namespace gmesp::crypto

@@ -1,11 +1,13 @@
 #include "crypto/job_stages.h"
 
+#include "crypto/cbc_lanes.h"
 #include "crypto/ipsec_mb_manager.h"
 #include "crypto/job_check.h"
 
 namespace gmesp::crypto {
 namespace {
 
+static_assert(IMB_MAX_BURST_SIZE == kLaneMessagesMax);
 constexpr uint32_t kAesIvBytes = info(Cipher::kAesCbc128).iv_bytes;
 constexpr uint32_t kAesClearBytes = kEspHeaderBytes + kAesIvBytes;
 
@@ -19,7 +21,9 @@ bool is_outbound(const CryptoJob& job) {
 }  // namespace
 
 JobStages::JobStages(IMB_MGR* manager)
-    : manager_(manager), has_lanes_(arch_of(*manager) == VectorArch::kAvx512 && has_hmac_lanes()) {
+    : manager_(manager),
+      has_cbc_lanes_(arch_of(*manager) == VectorArch::kAvx512 && has_cbc_lanes()),
+      has_hmac_lanes_(arch_of(*manager) == VectorArch::kAvx512 && has_hmac_lanes()) {
   for (IMB_JOB& slot : ciphers_) {
     slot.cipher_mode = IMB_CIPHER_CBC;
     slot.key_len_in_bytes = info(Cipher::kAesCbc128).key_bytes;
@@ -39,6 +43,24 @@ void JobStages::process(std::span<CryptoJob* const> jobs) noexcept {
 }
 
 bool JobStages::cipher(std::span<CryptoJob* const> jobs) {
+  if (!has_cbc_lanes_) return cipher_in_burst(jobs);
+  cipher_in_lanes(jobs);
+  return true;
+}
+
+void JobStages::cipher_in_lanes(std::span<CryptoJob* const> jobs) {
+  constexpr uint32_t kBlockBytes = info(Cipher::kAesCbc128).block_bytes;
+  std::array<CbcMessage, IMB_MAX_BURST_SIZE> messages;
+  uint32_t count = 0;
+  for (const CryptoJob* job : jobs)
+    if (is_outbound(*job) && is_aes(*job))
+      messages[count++] = {job->keys->cipher_schedule.data() + SaKeys::kAesEncryptOffset,
+                           job->esp + kEspHeaderBytes, job->esp + kAesClearBytes,
+                           (job->esp_bytes - kAesClearBytes) / kBlockBytes};
+  encrypt_cbc({messages.data(), count});
+}
+
+bool JobStages::cipher_in_burst(std::span<CryptoJob* const> jobs) {
   uint32_t count = 0;
   for (CryptoJob* job : jobs)
     if (is_outbound(*job) && is_aes(*job)) fill_cipher(ciphers_[count++], *job);
@@ -46,7 +68,7 @@ bool JobStages::cipher(std::span<CryptoJob* const> jobs) {
 }
 
 bool JobStages::hash(std::span<CryptoJob* const> jobs) {
-  if (!has_lanes_) return hash_in_burst(jobs);
+  if (!has_hmac_lanes_) return hash_in_burst(jobs);
   hash_in_lanes(jobs);
   return true;
 }

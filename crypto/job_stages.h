@@ -2,10 +2,10 @@
 // those of inbound packets compared, and the genuine ones deciphered. A forged packet costs no
 // deciphering, and nothing is believed before its ICV (RFC 2406 3.4.4).
 //
-// Ciphers are IPsec-MB's, which has a burst of one algorithm for AES. So are ICVs where the CPU has
-// no AVX-512, and then of SHA-1 only, since IPsec-MB has no such burst for MD5; with AVX-512 they
-// are those of hmac_lanes.h. Stages spare the library's scheduling from algorithm to algorithm, a
-// tenth of a small packet.
+// With AVX-512, what goes out is ciphered by cbc_lanes.h and ICVs are those of hmac_lanes.h. The
+// rest is IPsec-MB's, which has a burst of one algorithm for AES and for HMAC-SHA-1, but none for
+// MD5. Stages spare the library's scheduling from algorithm to algorithm, a tenth of a small
+// packet.
 //
 // Threading, ownership: as IpsecMbEngine, whose manager it uses.
 #pragma once
@@ -28,7 +28,7 @@ class JobStages {
 
   bool takes(Suite suite) const {
     return suite.cipher != Cipher::kDesEde3Cbc &&
-           (has_lanes_ || suite.integrity == Integrity::kHmacSha1_96);
+           (has_hmac_lanes_ || suite.integrity == Integrity::kHmacSha1_96);
   }
 
   /// At most IMB_MAX_BURST_SIZE valid jobs, of suites that it takes. Sets every status.
@@ -36,6 +36,8 @@ class JobStages {
 
  private:
   bool cipher(std::span<CryptoJob* const> jobs);
+  static void cipher_in_lanes(std::span<CryptoJob* const> jobs);
+  bool cipher_in_burst(std::span<CryptoJob* const> jobs);
   bool hash(std::span<CryptoJob* const> jobs);
   bool decipher(std::span<CryptoJob* const> jobs);
   void hash_in_lanes(std::span<CryptoJob* const> jobs);
@@ -45,7 +47,8 @@ class JobStages {
   bool run_ciphers(uint32_t count, IMB_CIPHER_DIRECTION direction);
 
   IMB_MGR* const manager_;
-  const bool has_lanes_;
+  const bool has_cbc_lanes_;
+  const bool has_hmac_lanes_;
   /// The library's jobs; what is equal for all is written once.
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> ciphers_{};
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> hashes_{};

@@ -63,9 +63,9 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, HmacLanes, HmacLanes::algorithms(), HmacLan
 /// Around each block the padding takes one block or two.
 // Shows: R-7.1-01
 TEST_P(HmacLanes, EveryLengthInOneBatchAfterTheOther) {
-  for (uint32_t from = 0; from < 20 * 64; from += kHmacMessagesMax) {
+  for (uint32_t from = 0; from < 20 * 64; from += kLaneMessagesMax) {
     std::vector<uint32_t> lengths;
-    for (uint32_t i = 0; i < kHmacMessagesMax; ++i) lengths.push_back(from + i);
+    for (uint32_t i = 0; i < kLaneMessagesMax; ++i) lengths.push_back(from + i);
     Messages messages(GetParam(), lengths, random_);
     messages.write();
     messages.expect_icvs();
@@ -74,7 +74,7 @@ TEST_P(HmacLanes, EveryLengthInOneBatchAfterTheOther) {
 
 // Shows: R-7.1-01
 TEST_P(HmacLanes, EveryNumberOfMessages) {
-  for (uint32_t count = 0; count <= kHmacMessagesMax; ++count) {
+  for (uint32_t count = 0; count <= kLaneMessagesMax; ++count) {
     Messages messages(GetParam(), std::vector<uint32_t>(count, 312), random_);
     messages.write();
     messages.expect_icvs();
@@ -86,10 +86,10 @@ TEST_P(HmacLanes, EveryNumberOfMessages) {
 TEST_P(HmacLanes, AnyMixtureOfLengths) {
   rc::check([&] {
     const auto lengths = *rc::gen::resize(
-        kHmacMessagesMax,
+        kLaneMessagesMax,
         rc::gen::container<std::vector<uint32_t>>(rc::gen::weightedOneOf<uint32_t>(
             {{8, rc::gen::inRange(0u, 1600u)}, {1, rc::gen::inRange(0u, 65'536u)}})));
-    RC_PRE(lengths.size() <= kHmacMessagesMax);
+    RC_PRE(lengths.size() <= kLaneMessagesMax);
     Messages messages(GetParam(), lengths, random_);
     messages.write();
     messages.expect_icvs();

@@ -1,4 +1,4 @@
-// What a call for many ICVs leaves on the stack. Of the product's machine code, so not built with
+// What calls for many packets leave on the stack. Of the product's machine code, so not built with
 // sanitizers: in theirs, every parameter of an inlined function has a place of its own.
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -7,8 +7,10 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 
+#include "crypto/cbc_lanes.h"
 #include "crypto/hmac_lanes.h"
 #include "reference.h"
 #include "with_hmac_lanes.h"
@@ -19,13 +21,14 @@ namespace {
 /// A stack on which a call is made by a thread of its own, to be looked through afterwards.
 class Stack {
  public:
-  void call(Integrity integrity, const std::vector<HmacMessage>& messages) {
-    Call call{integrity, messages};
+  using Work = std::function<void()>;
+
+  void call(Work work) {
     pthread_attr_t attributes;
     ASSERT_EQ(pthread_attr_init(&attributes), 0);
     ASSERT_EQ(pthread_attr_setstack(&attributes, bytes_.get(), kBytes), 0);
     pthread_t thread;
-    ASSERT_EQ(pthread_create(&thread, &attributes, run, &call), 0);
+    ASSERT_EQ(pthread_create(&thread, &attributes, run, &work), 0);
     ASSERT_EQ(pthread_join(thread, nullptr), 0);
     pthread_attr_destroy(&attributes);
   }
@@ -38,15 +41,10 @@ class Stack {
   }
 
  private:
-  struct Call {
-    Integrity integrity;
-    const std::vector<HmacMessage>& messages;
-  };
   static constexpr size_t kBytes = 1 << 20;
 
-  static void* run(void* argument) {
-    const Call& call = *static_cast<Call*>(argument);
-    write_icvs(call.integrity, call.messages);
+  static void* run(void* work) {
+    (*static_cast<Work*>(work))();
     return nullptr;
   }
   const uint8_t* begin() const { return bytes_.get(); }
@@ -69,9 +67,10 @@ TEST_P(HmacStack, NothingOfTheKeysIsLeft) {
   const HmacMessage message = {&association.keys, bytes.data(), static_cast<uint32_t>(bytes.size()),
                                icv.data()};
   const uint32_t words = GetParam() == Integrity::kHmacMd5_96 ? 4 : 5;
-  for (const uint32_t count : {1u, 16u, 32u, kHmacMessagesMax}) {
+  for (const uint32_t count : {1u, 16u, 32u, kLaneMessagesMax}) {
     Stack stack;
-    stack.call(GetParam(), std::vector<HmacMessage>(count, message));
+    const std::vector<HmacMessage> messages(count, message);
+    stack.call([&] { write_icvs(GetParam(), messages); });
     ASSERT_TRUE(stack.is_used());
     for (uint32_t at = 0; at < words; ++at)
       for (const uint32_t word :
@@ -81,6 +80,30 @@ TEST_P(HmacStack, NothingOfTheKeysIsLeft) {
             << "word " << at << ", " << count << " messages";
       }
   }
+}
+
+/// Of the schedule, each round key: any of them gives the key itself.
+// Shows: R-7.1-01
+TEST(CbcStack, NothingOfTheKeysIsLeft) {
+  if (!has_cbc_lanes()) GTEST_SKIP() << "no AVX-512 with AES on this CPU";
+  Random random(7);
+  const Association association =
+      random_association({Integrity::kHmacSha1_96, Cipher::kAesCbc128}, random);
+  const uint8_t* keys = association.keys.cipher_schedule.data() + SaKeys::kAesEncryptOffset;
+  const Bytes iv = random_bytes(random, 16);
+  for (const uint32_t blocks : {7u, 8u})
+    for (const uint32_t count : {1u, 16u, 32u, kLaneMessagesMax}) {
+      Bytes texts = random_bytes(random, size_t{count} * blocks * 16);
+      std::vector<CbcMessage> messages;
+      for (uint32_t i = 0; i < count; ++i)
+        messages.push_back({keys, iv.data(), texts.data() + size_t{i} * blocks * 16, blocks});
+      Stack stack;
+      stack.call([&] { encrypt_cbc(messages); });
+      ASSERT_TRUE(stack.is_used());
+      for (uint32_t round = 0; round <= 10; ++round)
+        EXPECT_FALSE(stack.has({keys + size_t{round} * 16, 16}))
+            << "round " << round << ", " << count << " messages of " << blocks << " blocks";
+    }
 }
 
 }  // namespace
