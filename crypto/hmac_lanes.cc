@@ -93,12 +93,13 @@ class Group {
   /// Messages that have ended stay in their lanes and change nothing more.
   [[GMESP_LANES]] void hash_messages(State& state) {
     alignas(sizeof(__m512i)) uint32_t counts[kLanes];
-    uint32_t common = UINT32_MAX, most = 0;
+    uint32_t common = UINT32_MAX, least = UINT32_MAX, most = 0;
     for (uint32_t lane = 0; lane < kLanes; ++lane) {
       const HmacMessage& message = *messages_[lane];
       starts_[lane] = message.bytes;
       counts[lane] = all_blocks(message);
       common = std::min(common, whole_blocks(message));
+      least = std::min(least, counts[lane]);
       most = std::max(most, counts[lane]);
     }
     const auto offset_of = [&](uint32_t at) -> size_t {
@@ -109,16 +110,26 @@ class Group {
     read_block({starts_, offset_of(0), blocks_[0]});
     for (uint32_t at = 0; at < most; ++at) {
       const Place following = {starts_, offset_of(at + 1), blocks_[(at + 1) % kBlocks]};
-      State next;
-      for (uint32_t word = 0; word < Hash::kWords; ++word) next[word] = state[word];
-      Hash::compress(next, blocks_[at % kBlocks], following);
-      for (uint32_t i = 0; i < n; ++i) {
-        const __mmask16 goes_on =
-            _mm512_cmpgt_epu32_mask(_mm512_load_si512(counts + i * kLanesOfRegister),
-                                    _mm512_set1_epi32(static_cast<int>(at)));
-        for (uint32_t word = 0; word < Hash::kWords; ++word)
-          state[word].in[i] = _mm512_mask_mov_epi32(state[word].in[i], goes_on, next[word].in[i]);
-      }
+      if (at < least)
+        Hash::compress(state, blocks_[at % kBlocks], following);
+      else
+        compress_some(state, blocks_[at % kBlocks], following, counts, at);
+    }
+  }
+
+  /// Only of messages that have more than `at` blocks.
+  [[GMESP_LANES]] static void compress_some(State& state, Lanes<n> (&block)[Hash::kBlockWords],
+                                            const Place& following, const uint32_t* counts,
+                                            uint32_t at) {
+    State next;
+    for (uint32_t word = 0; word < Hash::kWords; ++word) next[word] = state[word];
+    Hash::compress(next, block, following);
+    for (uint32_t i = 0; i < n; ++i) {
+      const __mmask16 goes_on =
+          _mm512_cmpgt_epu32_mask(_mm512_load_si512(counts + i * kLanesOfRegister),
+                                  _mm512_set1_epi32(static_cast<int>(at)));
+      for (uint32_t word = 0; word < Hash::kWords; ++word)
+        state[word].in[i] = _mm512_mask_mov_epi32(state[word].in[i], goes_on, next[word].in[i]);
     }
   }
 
