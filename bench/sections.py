@@ -89,19 +89,24 @@ def gmespd(programs, plan, capacity, **options):
     return Gmespd(programs.build, [programs.device_core], capacity, small_pages=programs.small_pages, **options)
 
 
-def gaps(programs, plan):
-    """What the machine takes from both cores while only spinning threads run there: no latency can be better."""
-    return programs.gaps([programs.device_core, programs.generator_core], 5 * plan.trial_s)
+def gap_p99_us(programs, plan):
+    """What the machine takes from the two cores while only spinning threads run there: no latency is better. p99 of the
+    worse one by load in percent."""
+    rows = programs.gaps([programs.device_core, programs.generator_core], 5 * plan.trial_s)
+    return {load: max(row[f"p99_us_at_{load}"] for row in rows) for load in (10, 50, 80)}
 
 
 def latency(programs, plan):
-    """Loss-free maximum, and latency at shares of it."""
+    """Loss-free maximum, and latency at shares of it; beside it that of a machine with nothing to do but to spin, the
+    better of before and after."""
     rows = []
+    before = gap_p99_us(programs, plan)
     with gmespd(programs, plan, plan.traffic_ues + 100) as device:
         say("latency: loss-free maximum and loads")
         found = programs.traffic(device, "--ues", plan.traffic_ues, "--sizes", *plan.sizes, "--search", "--loads", 10,
                                  50, 80, "--packets", plan.traffic_packets, "--seconds", plan.trial_s, "--repeat",
                                  plan.repeats, "--resolution", plan.resolution, "--attempts", 3)
+    after = gap_p99_us(programs, plan)
     for size in plan.sizes:
         for what in ("maximum", "load 10 %", "load 50 %", "load 80 %"):
             same = [row for row in found if row["bytes"] == size and row["what"] == what]
@@ -109,6 +114,8 @@ def latency(programs, plan):
             row["load"] = int(what.split()[1]) if what != "maximum" else None
             row["latency"] = {name: statistics.median(other["latency"][name] for other in same)
                               for name in row["latency"]}
+            if row["load"]:
+                row["gap_p99_us"] = min(before[row["load"]], after[row["load"]])
             for name in ("offered_per_s", "received_per_s", "loss_free_per_s"):
                 if name in row:
                     row[name] = statistics.median(other[name] for other in same)

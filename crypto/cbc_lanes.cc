@@ -18,7 +18,7 @@ constexpr uint32_t kBlockBytes = 16;
 constexpr uint32_t kLanesOfRegister = 4;
 constexpr uint32_t kCacheLineBytes = 64;
 /// Of a message that are read and written at once: half as many addresses.
-constexpr uint32_t kStepBlocks = 2;
+constexpr uint32_t kStepBlocks = 2, kStepBytes = kStepBlocks * kBlockBytes;
 
 // With masks of ones, since GCC 12 takes the forms without for reads of what was never written.
 
@@ -149,7 +149,7 @@ class Group {
   /// All registers in step, so that the waits of one are filled by the others. Messages that have
   /// ended go on nowhere.
   [[GMESP_CBC]] void encrypt_pairs(uint32_t at) {
-    const size_t offset = size_t{at} * kStepBlocks * kBlockBytes;
+    const size_t offset = size_t{at} * kStepBytes;
     for (uint32_t i = 0; i < ended_; ++i) starts_[ended_lanes_[i]] = nowhere() - offset;
     asm volatile("" : : : "memory");  // keys stay in memory: there are more than registers
     __m512i state[n], first[n], second[n];
@@ -214,7 +214,7 @@ class Group {
   uint32_t blocks_[kLanes];
   uint8_t ended_lanes_[kLanes];
   uint32_t ended_ = 0;
-  alignas(kStepBlocks* kBlockBytes) uint8_t nowhere_[kStepBlocks * kBlockBytes] = {};
+  alignas(kStepBytes) uint8_t nowhere_[kStepBytes] = {};
 };
 
 /// CPUID leaf 7, ECX bit 9; clang 14 has no name for it.

@@ -221,11 +221,17 @@ class Figures(unittest.TestCase):
         workers = {"one_per_s": 1e6, "two_per_s": 1.5e6, "ceiling_gain": 1.5}
         self.assertEqual(self.lines(workers=workers), ["P9 two workers 1.00 (goal 0.95) met"])
 
-    def test_what_the_machine_takes_is_told_beside_latencies(self):
-        gaps = [{"core": 1, "away_share": 0.02, "p99_us_at_10": 38.04, "p99_us_at_80": 400.0}]
-        self.assertEqual(self.lines(gaps=gaps), [
-            "P6 core 1, gaps of a spinning thread alone: p99 at 10 % load 38.0 us",
-            "P6 core 1, gaps of a spinning thread alone: p99 at 80 % load 400.0 us"])
+    def test_what_the_machine_alone_makes_impossible_is_told_as_such(self):
+        rows = [{"bytes": 300, "load": 10, "latency": {"p50_ns": 2000, "p99_ns": 9000}, "gap_p99_us": 38.0},
+                {"bytes": 300, "load": 80, "latency": {"p50_ns": 3000, "p99_ns": 30_000}, "gap_p99_us": 10.0},
+                {"bytes": 600, "load": 10, "latency": {"p50_ns": 2000, "p99_ns": 7000}, "gap_p99_us": 38.0}]
+        self.assertEqual(self.lines(latency=rows), [
+            "P6 300B p50 at 10 % load 2.00 us",
+            "P6 300B p99 at 10 % load / p50 at 10 % 4.50 (goal at most 4) missed: impossible here, the machine alone "
+            "makes it 19.0",
+            "P6 300B p99 at 80 % load / p50 at 10 % 15.0 (goal at most 12) missed",
+            "P6 600B p50 at 10 % load 2.00 us",
+            "P6 600B p99 at 10 % load / p50 at 10 % 3.50 (goal at most 4) met"])
 
     def test_what_is_missing_is_known(self):
         self.assertEqual(targets.not_measured({}), [f"P{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)])
