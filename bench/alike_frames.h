@@ -29,7 +29,6 @@ struct AlikeFrames {
   uint64_t is_open = 0;        ///< none is given before
   // Said by the port.
   uint64_t measured_ns = 0;  ///< from frame `measured_from` to the last one; 0: not yet
-  uint64_t reserved = 0;
   alignas(64) uint8_t whole[kFrameBytesMax] = {};  ///< one frame
 };
 

@@ -148,10 +148,13 @@ class Gmespd(Device):
         return "runs:"
 
     def gmespctl(self, *arguments):
-        """What it printed, from JSON."""
+        """What it printed, from JSON. Its errors go to stderr."""
         program = self.program.parent.parent / "control/cli/gmespctl"
         command = [program, "--json", "--socket", self.socket, *arguments]
-        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise DeviceError(f"{' '.join(str(word) for word in command)}: exit status {done.returncode}")
+        return json.loads(done.stdout)
 
     def sent(self):
         return sum(port["tx_packets"] for port in self.gmespctl("ports"))

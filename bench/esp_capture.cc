@@ -99,6 +99,7 @@ AlikeFrames::Difference difference(std::span<const uint8_t> first, std::span<con
 /// A part at a time: as whole frames, millions would not fit into memory.
 void write_differences(const Arguments& arguments, FrameStore& frames) {
   constexpr uint32_t kPart = 65'536;
+  static_assert(AlikeFrames::kFrameBytesMax >= kFrameBytesMax);
   File file(arguments.differences);
   std::vector<uint8_t> first;
   for (uint32_t left = arguments.packets; left != 0; left -= frames.count()) {

@@ -31,8 +31,8 @@ class Frames:
         self._write(MEASURED_NS, 0)
 
     def rate(self, device, seconds=60):
-        """Lets a device have them; packets per second that it sent."""
-        given, before = self._read(TO_GIVE), device.sent()
+        """Lets a device have them that has sent nothing yet; packets per second that it sends."""
+        given = self._read(TO_GIVE)
         self._write(IS_OPEN, 1)
         deadline = time.monotonic() + seconds
         while self._read(MEASURED_NS) == 0:
@@ -41,7 +41,7 @@ class Frames:
                                   f"{device.log()[-1500:]}")
             time.sleep(0.02)
         measured = given - self._read(MEASURED_FROM)
-        share = (device.sent() - before) / given
+        share = device.sent() / given
         if share < 0.99:
             raise DeviceError(f"{device.name} sent {share * 100:.1f} % of {given} frames:\n{device.log()[-1500:]}")
         return share * measured / self._read(MEASURED_NS) * 1e9

@@ -53,8 +53,8 @@ class Programs:
         return self.command("traffic_generator", "--json", "--access", device.peer(0), "--host", device.peer(1),
                             "--core", self.generator_core, *socket, *pages, *arguments)
 
-    def traffic(self, device, *arguments):
-        return json.loads(self.run(self.generator_command(device, *arguments)))
+    def traffic(self, device, *arguments, has_sets=False):
+        return json.loads(self.run(self.generator_command(device, *arguments, has_sets=has_sets)))
 
     def churn_command(self, device, *arguments):
         return self.command("sa_churn", "--json", "--socket", device.socket, *arguments, core=self.generator_core)

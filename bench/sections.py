@@ -208,34 +208,32 @@ class SecgwCase:
     """Sets, configuration and frames of so many SAs, and both devices with them."""
 
     def __init__(self, programs, plan, program, folder, sas):
-        self.programs, self.plan, self.program, self.sas, self.folder = programs, plan, program, sas, folder
-        self.sizes = [size for size in plan.sizes if size in (300, 1400)]
+        self.programs, self.plan, self.program, self.sas = programs, plan, program, sas
         self.sets, self.config = folder / "sets", folder / "secgw.cfg"
-        self.options = ["--ues", sas, "--one-sa", "--alike"]
-        programs.capture("--sets", self.sets, *self.options)
+        options = ["--ues", sas, "--one-sa", "--alike"]
+        programs.capture("--sets", self.sets, *options)
+        # Clear SIP may come again, ESP only once to a device.
+        counts = {"downlink": min(plan.frames, plan.capture_packets), "uplink": plan.frames}
+        self.frames = {}
+        for way, count in counts.items():
+            for size in (size for size in plan.sizes if size in (300, 1400)):
+                path = folder / f"{way}-{size}"
+                programs.capture("--differences", path, "--size", size, "--direction", way, "--packets", count,
+                                 *options)
+                self.frames[way, size] = Frames(programs.build, path, is_uplink=way == "uplink")
         with open(self.sets, encoding="ascii") as lines, open(self.config, "w", encoding="ascii") as out:
             out.writelines(line + "\n" for line in configuration(lines))
 
     def rows(self, repeat):
         rows = []
-        for way in ("downlink", "uplink"):
-            for size in self.sizes:
-                say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, {size} B, {way}")
-                frames = self.frames(way, size)
-                rows.append(self.row(frames, gmespd(self.programs, self.plan, self.sas + 100, **frames.devices()),
-                                     size, way))
-                if self.program:
-                    secgw = Secgw(self.program, self.programs.device_core, self.config, self.sas, **frames.devices())
-                    rows.append(self.row(frames, secgw, size, way))
+        for (way, size), frames in self.frames.items():
+            say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, {size} B, {way}")
+            ours = gmespd(self.programs, self.plan, self.sas + 100, **frames.devices())
+            rows.append(self.row(frames, ours, size, way))
+            if self.program:
+                theirs = Secgw(self.program, self.programs.device_core, self.config, self.sas, **frames.devices())
+                rows.append(self.row(frames, theirs, size, way))
         return rows
-
-    def frames(self, way, size):
-        """Clear SIP may come again, ESP only once."""
-        path = self.folder / "frames"
-        count = self.plan.frames if way == "uplink" else min(self.plan.frames, self.plan.capture_packets)
-        self.programs.capture("--differences", path, "--size", size, "--direction", way, "--packets", count,
-                              *self.options)
-        return Frames(self.programs.build, path, is_uplink=way == "uplink")
 
     def row(self, frames, device, size, way):
         frames.close(self.plan.frames)
@@ -252,17 +250,12 @@ def load(device, sets):
     time.sleep(0.5)
 
 
-def captured_ports(captures, packets):
-    """Ports of a device: clear SIP from memory, again and again, and ESP that goes nowhere."""
-    return {"access": "net_null0,no-rx=1",
-            "host": "net_pcap1," + "".join(f"rx_pcap={capture}," for capture in captures) + "infinite_rx=1",
-            "packet_buffers": packets * len(captures) + 16_384}
-
-
 def captured_rate(programs, plan, captures, cores, sets, ues, packets):
-    """Packets/s that workers of gmespd turn from clear SIP into ESP. `packets` in each of the captures."""
-    with Gmespd(programs.build, cores, ues + 100, small_pages=programs.small_pages,
-                **captured_ports(captures, packets)) as device:
+    """Packets/s that workers of gmespd turn from clear SIP, which comes from memory again and again, into ESP that goes
+    nowhere. `packets` in each of the captures."""
+    host = "net_pcap1," + "".join(f"rx_pcap={capture}," for capture in captures) + "infinite_rx=1"
+    with Gmespd(programs.build, cores, ues + 100, small_pages=programs.small_pages, access="net_null0,no-rx=1",
+                host=host, packet_buffers=packets * len(captures) + 16_384) as device:
         load(device, sets)
         before, start = device.sent(), time.monotonic()
         time.sleep(plan.count_s)

@@ -43,5 +43,13 @@ class Smoke(unittest.TestCase):
             self.assertIn(word, self.tables.stdout)
 
 
+class Registrations(unittest.TestCase):
+    def test_users_register(self):
+        command = [ROOT / "bench/registrations", "--build", BUILD, "--ues", "300", "--storms", "1", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        self.assertEqual(json.loads(done.stdout)["ues"], 300)
+
+
 if __name__ == "__main__":
     unittest.main()
