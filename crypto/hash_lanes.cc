@@ -105,10 +105,10 @@ template <int mixing, uint32_t made, uint32_t n>
   }
 }
 
-/// Twenty steps.
+/// Of SHA-1: twenty steps.
 template <uint32_t quarter, uint32_t n>
-[[GMESP_LANES]] inline void sha1_quarter(Lanes<n> (&v)[5], Lanes<n>* w,
-                                         BlockReader<Sha1Lanes, n>& reader) {
+[[GMESP_LANES]] inline void run_quarter(Lanes<n> (&v)[5], Lanes<n>* w,
+                                        BlockReader<Sha1Lanes, n>& reader) {
   constexpr int kMixing[4] = {kChoice, kParity, kMajority, kParity};
   constexpr uint32_t kConstants[4] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
   w += quarter * 20;
@@ -126,9 +126,9 @@ template <uint32_t quarter, uint32_t n>
   }
 }
 
-/// Sixteen steps.
+/// Of MD5: sixteen steps.
 template <uint32_t quarter, uint32_t n>
-[[GMESP_LANES]] inline void md5_quarter(Lanes<n> (&v)[4], const Lanes<n>* block,
+[[GMESP_LANES]] inline void run_quarter(Lanes<n> (&v)[4], const Lanes<n>* block,
                                         BlockReader<Md5Lanes, n>& reader) {
   constexpr int kMixing[4] = {kChoice, kChoice, kParity, kMd5Last};
 #pragma GCC unroll 1
@@ -148,32 +148,34 @@ template <uint32_t quarter, uint32_t n>
   }
 }
 
+/// Four quarters, and what comes out is added to what went in.
+template <class Hash, uint32_t n>
+[[GMESP_LANES]] inline void compress_in_quarters(Lanes<n> (&state)[Hash::kWords], Lanes<n>* block,
+                                                 const BlockPlace<n>& next) {
+  BlockReader<Hash, n> reader(next);
+  Lanes<n> v[Hash::kWords];
+#pragma GCC unroll 5
+  for (uint32_t i = 0; i < Hash::kWords; ++i) v[i] = state[i];
+  run_quarter<0>(v, block, reader);
+  run_quarter<1>(v, block, reader);
+  run_quarter<2>(v, block, reader);
+  run_quarter<3>(v, block, reader);
+#pragma GCC unroll 5
+  for (uint32_t i = 0; i < Hash::kWords; ++i) state[i] = sum(state[i], v[i]);
+}
+
 }  // namespace
 
 template <uint32_t n>
 [[GMESP_AVX512]] void Sha1Lanes::compress(Lanes<n> (&state)[kWords], Lanes<n> (&block)[kBlockWords],
                                           const BlockPlace<n>& next) noexcept {
-  BlockReader<Sha1Lanes, n> reader(next);
-  Lanes<n> v[kWords] = {state[0], state[1], state[2], state[3], state[4]};
-  sha1_quarter<0>(v, block, reader);
-  sha1_quarter<1>(v, block, reader);
-  sha1_quarter<2>(v, block, reader);
-  sha1_quarter<3>(v, block, reader);
-#pragma GCC unroll 5
-  for (uint32_t i = 0; i < kWords; ++i) state[i] = sum(state[i], v[i]);
+  compress_in_quarters<Sha1Lanes>(state, block, next);
 }
 
 template <uint32_t n>
 [[GMESP_AVX512]] void Md5Lanes::compress(Lanes<n> (&state)[kWords], Lanes<n> (&block)[kBlockWords],
                                          const BlockPlace<n>& next) noexcept {
-  BlockReader<Md5Lanes, n> reader(next);
-  Lanes<n> v[kWords] = {state[0], state[1], state[2], state[3]};
-  md5_quarter<0>(v, block, reader);
-  md5_quarter<1>(v, block, reader);
-  md5_quarter<2>(v, block, reader);
-  md5_quarter<3>(v, block, reader);
-#pragma GCC unroll 4
-  for (uint32_t i = 0; i < kWords; ++i) state[i] = sum(state[i], v[i]);
+  compress_in_quarters<Md5Lanes>(state, block, next);
 }
 
 template void Sha1Lanes::compress(Lanes<1> (&)[kWords], Lanes<1> (&)[kBlockWords],
