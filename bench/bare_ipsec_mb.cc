@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "crypto/ipsec_mb_manager.h"
 #include "crypto/job_check.h"
 
 namespace gmesp::bench {
@@ -17,12 +18,13 @@ std::array<std::array<const void*, 3>, kJobsMax> des_schedules;
 void fill(IMB_JOB& mb, const CryptoJob& job, uint32_t at) {
   const CipherInfo cipher = info(job.suite.cipher);
   const uint32_t clear_bytes = kEspHeaderBytes + cipher.iv_bytes;
-  const uint8_t* schedule = job.keys->cipher_schedule.data();
-  des_schedules[at] = {schedule, schedule + 128, schedule + 256};
+  const auto& keys = static_cast<const ReadyKeys&>(*job.keys);
+  for (uint32_t i = 0; i < 3; ++i) des_schedules[at][i] = keys.des[i].data();
   const bool is_des = job.suite.cipher == Cipher::kDesEde3Cbc;
   const bool is_outbound = job.direction == Direction::kOutbound;
-  mb.enc_keys = is_des ? static_cast<const void*>(des_schedules[at].data()) : schedule;
-  mb.dec_keys = is_des ? static_cast<const void*>(des_schedules[at].data()) : schedule + 192;
+  const void* des = des_schedules[at].data();
+  mb.enc_keys = is_des ? des : keys.aes[0].round_keys.data();
+  mb.dec_keys = is_des ? des : keys.aes[1].round_keys.data();
   mb.key_len_in_bytes = cipher.key_bytes;
   mb.cipher_mode = is_des                 ? IMB_CIPHER_DES3
                    : cipher.iv_bytes != 0 ? IMB_CIPHER_CBC
@@ -68,6 +70,18 @@ bool run_stages(IMB_MGR* manager, std::span<CryptoJob> jobs) {
 }
 
 }  // namespace
+
+ReadyKeys ready(const SaKeys& keys, Suite suite) {
+  static const Manager manager = make_manager(VectorArch::kAuto);
+  ReadyKeys ready{keys, {}};
+  const uint8_t* key = keys.cipher_key.data();
+  if (suite.cipher == Cipher::kAesCbc128)
+    make_schedules(manager.get(), key, ready.aes[0], ready.aes[1]);
+  else if (suite.cipher == Cipher::kDesEde3Cbc)
+    for (uint32_t i = 0; i < ready.des.size(); ++i)
+      make_schedule(manager.get(), key + i * kDesKeyBytes, ready.des[i]);
+  return ready;
+}
 
 bool run_burst(IMB_MGR* manager, std::span<CryptoJob> jobs) {
   std::array<IMB_JOB*, kJobsMax> burst;

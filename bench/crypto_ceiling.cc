@@ -23,6 +23,8 @@
 namespace {
 
 using namespace gmesp::crypto;
+using gmesp::bench::ready;
+using gmesp::bench::ReadyKeys;
 using gmesp::bench::run_fastest;
 
 constexpr uint32_t kSaCount = 64;
@@ -71,12 +73,14 @@ class Workload {
   void expand_keys(Suite suite, uint32_t seed) {
     std::array<uint8_t, kCipherKeyBytesMax> key;
     std::iota(key.begin(), key.end(), static_cast<uint8_t>(seed * 7));
+    SaKeys keys;
     const auto error = expand(suite, std::span(key).first(info(suite.integrity).key_bytes),
-                              std::span(key).first(info(suite.cipher).key_bytes), keys_[seed]);
+                              std::span(key).first(info(suite.cipher).key_bytes), keys);
     check(error == KeyError::kOk, text(error));
+    keys_[seed] = ready(keys, suite);
   }
 
-  std::vector<SaKeys> keys_;
+  std::vector<ReadyKeys> keys_;
   std::vector<uint8_t> packets_;
   std::vector<uint8_t> sealed_;
   std::vector<CryptoJob> jobs_;

@@ -192,7 +192,8 @@ class Measurement {
     make_packets(few);
     if (keys_.size() != few.phones.ues) {
       keys_.resize(few.phones.ues);
-      for (uint32_t ue = 0; ue < few.phones.ues; ++ue) keys_[ue] = phones_.keys(ue);
+      for (uint32_t ue = 0; ue < few.phones.ues; ++ue)
+        keys_[ue] = bench::ready(phones_.keys(ue), wanted.phones.suite);
     }
     jobs_.resize(kRoundPackets);
     for (uint32_t i = 0; i < kRoundPackets; ++i) {
@@ -221,7 +222,7 @@ class Measurement {
   std::vector<Packet> packets_;
   std::vector<uint32_t> esp_offsets_;
   std::vector<uint32_t> ues_;
-  std::vector<crypto::SaKeys> keys_;
+  std::vector<bench::ReadyKeys> keys_;
   std::vector<crypto::CryptoJob> jobs_;
 };
 

@@ -3,7 +3,7 @@
 //
 // In CBC a block waits for the one before it, so that a packet alone leaves the AES unit idle most
 // of the time. IPsec-MB takes sixteen packets at once; thirty-two fill it. Deciphering knows no
-// such wait and is left to IPsec-MB, as key schedules are.
+// such wait and is left to IPsec-MB.
 //
 // Threading: keeps no state. Ownership: borrows everything for the call. Errors: none, given valid
 // arguments. Source: FIPS 197, NIST SP 800-38A 6.2. No branch and no address depends on a key or a
@@ -18,10 +18,10 @@
 namespace gmesp::crypto {
 
 struct CbcMessage {
-  const uint8_t* round_keys;  ///< eleven of 16 bytes, as SaKeys has them
-  const uint8_t* iv;          ///< 16 bytes
-  uint8_t* bytes;             ///< ciphered in place
-  uint32_t blocks;            ///< of 16 bytes
+  const uint8_t* key;  ///< 16 bytes
+  const uint8_t* iv;   ///< 16 bytes
+  uint8_t* bytes;      ///< ciphered in place
+  uint32_t blocks;     ///< of 16 bytes
 };
 
 /// Whether this CPU has the lanes.

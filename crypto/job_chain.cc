@@ -5,37 +5,6 @@
 namespace gmesp::crypto {
 namespace {
 
-void fill_cipher(IMB_JOB& mb, const CryptoJob& job, std::array<const void*, 3>& des_schedules) {
-  const uint8_t* schedule = job.keys->cipher_schedule.data();
-  switch (job.suite.cipher) {
-    case Cipher::kAesCbc128:
-      mb.cipher_mode = IMB_CIPHER_CBC;
-      mb.enc_keys = schedule + SaKeys::kAesEncryptOffset;
-      mb.dec_keys = schedule + SaKeys::kAesDecryptOffset;
-      break;
-    case Cipher::kDesEde3Cbc:
-      for (uint32_t i = 0; i < 3; ++i) {
-        des_schedules[i] = schedule + i * SaKeys::kDesScheduleBytes;
-      }
-      mb.cipher_mode = IMB_CIPHER_DES3;
-      mb.enc_keys = des_schedules.data();
-      mb.dec_keys = des_schedules.data();
-      break;
-    case Cipher::kNull:
-      mb.cipher_mode = IMB_CIPHER_NULL;
-      break;
-  }
-  const CipherInfo cipher = info(job.suite.cipher);
-  const uint32_t clear_bytes = kEspHeaderBytes + cipher.iv_bytes;
-  mb.key_len_in_bytes = cipher.key_bytes;
-  mb.iv = job.esp + kEspHeaderBytes;
-  mb.iv_len_in_bytes = cipher.iv_bytes;
-  mb.src = job.esp;
-  mb.dst = job.esp + clear_bytes;
-  mb.cipher_start_src_offset_in_bytes = clear_bytes;
-  mb.msg_len_to_cipher_in_bytes = job.esp_bytes - clear_bytes;
-}
-
 void fill_hash(IMB_JOB& mb, const CryptoJob& job) {
   mb.hash_alg = job.suite.integrity == Integrity::kHmacMd5_96 ? IMB_AUTH_MD5 : IMB_AUTH_HMAC_SHA_1;
   mb.u.HMAC._hashed_auth_key_xor_ipad =
@@ -70,6 +39,39 @@ void finish(const IMB_JOB& mb) {
 
 }  // namespace
 
+void JobChain::fill_cipher(IMB_JOB& mb, const CryptoJob& job, Scratch& scratch) const {
+  const uint8_t* key = job.keys->cipher_key.data();
+  switch (job.suite.cipher) {
+    case Cipher::kAesCbc128:
+      make_schedules(manager_, key, scratch.encryption, scratch.decryption);
+      mb.cipher_mode = IMB_CIPHER_CBC;
+      mb.enc_keys = scratch.encryption.round_keys.data();
+      mb.dec_keys = scratch.decryption.round_keys.data();
+      break;
+    case Cipher::kDesEde3Cbc:
+      for (uint32_t i = 0; i < scratch.des.size(); ++i) {
+        make_schedule(manager_, key + i * kDesKeyBytes, scratch.des[i]);
+        scratch.des_schedules[i] = scratch.des[i].data();
+      }
+      mb.cipher_mode = IMB_CIPHER_DES3;
+      mb.enc_keys = scratch.des_schedules.data();
+      mb.dec_keys = scratch.des_schedules.data();
+      break;
+    case Cipher::kNull:
+      mb.cipher_mode = IMB_CIPHER_NULL;
+      break;
+  }
+  const CipherInfo cipher = info(job.suite.cipher);
+  const uint32_t clear_bytes = kEspHeaderBytes + cipher.iv_bytes;
+  mb.key_len_in_bytes = cipher.key_bytes;
+  mb.iv = job.esp + kEspHeaderBytes;
+  mb.iv_len_in_bytes = cipher.iv_bytes;
+  mb.src = job.esp;
+  mb.dst = job.esp + clear_bytes;
+  mb.cipher_start_src_offset_in_bytes = clear_bytes;
+  mb.msg_len_to_cipher_in_bytes = job.esp_bytes - clear_bytes;
+}
+
 void JobChain::process(std::span<CryptoJob* const> jobs) noexcept {
   // Every call ends with empty lanes, so the library always has room for a whole burst.
   const auto count = static_cast<uint32_t>(jobs.size());
@@ -83,7 +85,7 @@ void JobChain::process(std::span<CryptoJob* const> jobs) noexcept {
     job.status = JobStatus::kFailed;  // until the library says otherwise
     burst[i]->user_data = &job;
     burst[i]->user_data2 = &scratch_[i].inbound_icv;
-    fill_cipher(*burst[i], job, scratch_[i].des_schedules);
+    fill_cipher(*burst[i], job, scratch_[i]);
     fill_hash(*burst[i], job);
     fill_direction(*burst[i], job, scratch_[i].inbound_icv);
   }
@@ -94,6 +96,7 @@ void JobChain::process(std::span<CryptoJob* const> jobs) noexcept {
     for (uint32_t i = 0; i < done; ++i) finish(*burst[i]);
     done = IMB_FLUSH_BURST(manager_, count, burst.data());
   } while (done > 0);
+  wipe({reinterpret_cast<uint8_t*>(scratch_.data()), count * sizeof(Scratch)});
 }
 
 }  // namespace gmesp::crypto

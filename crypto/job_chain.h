@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <span>
 
+#include "crypto/aes_schedule.h"
+#include "crypto/des_schedule.h"
 #include "crypto/icv.h"
 #include "crypto/job.h"
 
@@ -26,9 +28,13 @@ class JobChain {
  private:
   /// What the library reads and writes besides packet and SaKeys, for one job under way.
   struct alignas(64) Scratch {
+    AesSchedule encryption, decryption;
+    std::array<DesSchedule, 3> des;
     std::array<const void*, 3> des_schedules;
     ComputedIcv inbound_icv;
   };
+
+  void fill_cipher(IMB_JOB& mb, const CryptoJob& job, Scratch& scratch) const;
 
   IMB_MGR* const manager_;
   std::array<Scratch, IMB_MAX_BURST_SIZE> scratch_;

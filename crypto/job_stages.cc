@@ -24,11 +24,13 @@ JobStages::JobStages(IMB_MGR* manager)
     : manager_(manager),
       has_cbc_lanes_(arch_of(*manager) == VectorArch::kAvx512 && has_cbc_lanes()),
       has_hmac_lanes_(arch_of(*manager) == VectorArch::kAvx512 && has_hmac_lanes()) {
-  for (IMB_JOB& slot : ciphers_) {
+  for (size_t i = 0; i < ciphers_.size(); ++i) {
+    IMB_JOB& slot = ciphers_[i];
     slot.cipher_mode = IMB_CIPHER_CBC;
     slot.key_len_in_bytes = info(Cipher::kAesCbc128).key_bytes;
     slot.iv_len_in_bytes = kAesIvBytes;
     slot.cipher_start_src_offset_in_bytes = kAesClearBytes;
+    slot.enc_keys = slot.dec_keys = schedules_[i].round_keys.data();
   }
   for (IMB_JOB& slot : hashes_) {
     slot.hash_alg = IMB_AUTH_HMAC_SHA_1;
@@ -54,17 +56,18 @@ void JobStages::cipher_in_lanes(std::span<CryptoJob* const> jobs) {
   uint32_t count = 0;
   for (const CryptoJob* job : jobs)
     if (is_outbound(*job) && is_aes(*job))
-      messages[count++] = {job->keys->cipher_schedule.data() + SaKeys::kAesEncryptOffset,
-                           job->esp + kEspHeaderBytes, job->esp + kAesClearBytes,
+      messages[count++] = {job->keys->cipher_key.data(), job->esp + kEspHeaderBytes,
+                           job->esp + kAesClearBytes,
                            (job->esp_bytes - kAesClearBytes) / kBlockBytes};
   encrypt_cbc({messages.data(), count});
 }
 
 bool JobStages::cipher_in_burst(std::span<CryptoJob* const> jobs) {
+  std::array<const CryptoJob*, IMB_MAX_BURST_SIZE> outbound;
   uint32_t count = 0;
-  for (CryptoJob* job : jobs)
-    if (is_outbound(*job) && is_aes(*job)) fill_cipher(ciphers_[count++], *job);
-  return run_ciphers(count, IMB_DIR_ENCRYPT);
+  for (const CryptoJob* job : jobs)
+    if (is_outbound(*job) && is_aes(*job)) outbound[count++] = job;
+  return run_ciphers({outbound.data(), count}, IMB_DIR_ENCRYPT);
 }
 
 bool JobStages::hash(std::span<CryptoJob* const> jobs) {
@@ -112,6 +115,7 @@ uint8_t* JobStages::icv(uint32_t at, const CryptoJob& job) {
 
 /// What is genuine, and nothing else.
 bool JobStages::decipher(std::span<CryptoJob* const> jobs) {
+  std::array<const CryptoJob*, IMB_MAX_BURST_SIZE> genuine;
   uint32_t count = 0;
   for (uint32_t i = 0; i < jobs.size(); ++i) {
     CryptoJob& job = *jobs[i];
@@ -120,25 +124,44 @@ bool JobStages::decipher(std::span<CryptoJob* const> jobs) {
     if (!icvs_[i].equals(job.esp + job.esp_bytes))
       job.status = JobStatus::kIcvMismatch;
     else if (is_aes(job))
-      fill_cipher(ciphers_[count++], job);
+      genuine[count++] = &job;
   }
-  return run_ciphers(count, IMB_DIR_DECRYPT);
+  return run_ciphers({genuine.data(), count}, IMB_DIR_DECRYPT);
 }
 
-void JobStages::fill_cipher(IMB_JOB& slot, const CryptoJob& job) {
-  const uint8_t* schedule = job.keys->cipher_schedule.data();
-  slot.enc_keys = schedule + SaKeys::kAesEncryptOffset;
-  slot.dec_keys = schedule + SaKeys::kAesDecryptOffset;
-  slot.src = job.esp;
-  slot.dst = job.esp + kAesClearBytes;
-  slot.iv = job.esp + kEspHeaderBytes;
-  slot.msg_len_to_cipher_in_bytes = job.esp_bytes - kAesClearBytes;
+bool JobStages::run_ciphers(std::span<const CryptoJob* const> jobs,
+                            IMB_CIPHER_DIRECTION direction) {
+  if (jobs.empty()) return true;
+  make_schedules_of(jobs, direction);
+  for (uint32_t i = 0; i < jobs.size(); ++i) {
+    const CryptoJob& job = *jobs[i];
+    IMB_JOB& slot = ciphers_[i];
+    slot.src = job.esp;
+    slot.dst = job.esp + kAesClearBytes;
+    slot.iv = job.esp + kEspHeaderBytes;
+    slot.msg_len_to_cipher_in_bytes = job.esp_bytes - kAesClearBytes;
+  }
+  const auto count = static_cast<uint32_t>(jobs.size());
+  const uint32_t done = IMB_SUBMIT_CIPHER_BURST_NOCHECK(
+      manager_, ciphers_.data(), count, IMB_CIPHER_CBC, direction, IMB_KEY_128_BYTES);
+  wipe({reinterpret_cast<uint8_t*>(schedules_.data()), count * sizeof(AesSchedule)});
+  wipe(unused_schedule_.round_keys);
+  return done == count;
 }
 
-bool JobStages::run_ciphers(uint32_t count, IMB_CIPHER_DIRECTION direction) {
-  return count == 0 ||
-         IMB_SUBMIT_CIPHER_BURST_NOCHECK(manager_, ciphers_.data(), count, IMB_CIPHER_CBC,
-                                         direction, IMB_KEY_128_BYTES) == count;
+void JobStages::make_schedules_of(std::span<const CryptoJob* const> jobs,
+                                  IMB_CIPHER_DIRECTION direction) {
+  std::array<const uint8_t*, IMB_MAX_BURST_SIZE> keys;
+  const auto count = static_cast<uint32_t>(jobs.size());
+  for (uint32_t i = 0; i < count; ++i) keys[i] = jobs[i]->keys->cipher_key.data();
+  if (has_cbc_lanes_ && direction == IMB_DIR_DECRYPT)
+    return make_decryption_schedules({keys.data(), count}, schedules_.data());
+  for (uint32_t i = 0; i < count; ++i) {
+    if (direction == IMB_DIR_ENCRYPT)
+      make_schedules(manager_, keys[i], schedules_[i], unused_schedule_);
+    else
+      make_schedules(manager_, keys[i], unused_schedule_, schedules_[i]);
+  }
 }
 
 }  // namespace gmesp::crypto

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <span>
 
+#include "crypto/aes_schedule.h"
 #include "crypto/hmac_lanes.h"
 #include "crypto/icv.h"
 #include "crypto/job.h"
@@ -43,8 +44,8 @@ class JobStages {
   void hash_in_lanes(std::span<CryptoJob* const> jobs);
   bool hash_in_burst(std::span<CryptoJob* const> jobs);
   uint8_t* icv(uint32_t at, const CryptoJob& job);
-  static void fill_cipher(IMB_JOB& slot, const CryptoJob& job);
-  bool run_ciphers(uint32_t count, IMB_CIPHER_DIRECTION direction);
+  bool run_ciphers(std::span<const CryptoJob* const> jobs, IMB_CIPHER_DIRECTION direction);
+  void make_schedules_of(std::span<const CryptoJob* const> jobs, IMB_CIPHER_DIRECTION direction);
 
   IMB_MGR* const manager_;
   const bool has_cbc_lanes_;
@@ -52,6 +53,9 @@ class JobStages {
   /// The library's jobs; what is equal for all is written once.
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> ciphers_{};
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> hashes_{};
+  /// Of jobs under way; the library makes both directions', of which one is of use.
+  std::array<AesSchedule, IMB_MAX_BURST_SIZE> schedules_;
+  AesSchedule unused_schedule_;
   std::array<ComputedIcv, IMB_MAX_BURST_SIZE> icvs_;
 };
 

@@ -1,17 +1,17 @@
 #include "crypto/sa_keys.h"
 
 #include <intel-ipsec-mb.h>
-#include <openssl/crypto.h>
 
+#include <algorithm>
 #include <cstring>
 
+#include "crypto/des_schedule.h"
 #include "crypto/ipsec_mb_manager.h"
 
 namespace gmesp::crypto {
 namespace {
 
 constexpr uint32_t kHashBlockBytes = 64;
-constexpr uint32_t kDesKeyBytes = 8;
 constexpr uint8_t kInnerPad = 0x36;  // RFC 2104 2
 constexpr uint8_t kOuterPad = 0x5c;
 constexpr uint8_t kDesKeyBits = 0xfe;  // the lowest bit of each byte is parity
@@ -51,21 +51,6 @@ bool is_weak(std::span<const uint8_t> key) {
   return is_same_des_key(k1, k2) || is_same_des_key(k2, k3);
 }
 
-void expand_cipher(Cipher cipher, std::span<const uint8_t> key, SaKeys& keys) {
-  uint8_t* schedule = keys.cipher_schedule.data();
-  if (cipher == Cipher::kAesCbc128) {
-    IMB_AES_KEYEXP_128(expander(), key.data(), schedule + SaKeys::kAesEncryptOffset,
-                       schedule + SaKeys::kAesDecryptOffset);
-  } else if (cipher == Cipher::kDesEde3Cbc) {
-    for (uint32_t i = 0; i < 3; ++i) {
-      IMB_DES_KEYSCHED(expander(),
-                       reinterpret_cast<uint64_t*>(schedule + i * SaKeys::kDesScheduleBytes),
-                       key.data() + i * kDesKeyBytes);
-    }
-  }
-  if (!key.empty()) std::memcpy(keys.cipher_key.data(), key.data(), key.size());
-}
-
 }  // namespace
 
 const char* text(KeyError error) {
@@ -90,16 +75,16 @@ KeyError expand(Suite suite, std::span<const uint8_t> integrity_key,
   if (suite.cipher == Cipher::kDesEde3Cbc && is_weak(cipher_key)) return KeyError::kWeakDesKey;
   expand_hmac(suite.integrity, integrity_key, kInnerPad, keys.hmac_inner);
   expand_hmac(suite.integrity, integrity_key, kOuterPad, keys.hmac_outer);
-  expand_cipher(suite.cipher, cipher_key, keys);
+  std::ranges::copy(cipher_key, keys.cipher_key.begin());
   return KeyError::kOk;
 }
 
 void wipe(SaKeys& keys) {
-  OPENSSL_cleanse(&keys, sizeof(keys));
+  explicit_bzero(&keys, sizeof keys);
 }
 
 void wipe(std::span<uint8_t> bytes) {
-  OPENSSL_cleanse(bytes.data(), bytes.size());
+  explicit_bzero(bytes.data(), bytes.size());
 }
 
 }  // namespace gmesp::crypto

@@ -1,5 +1,6 @@
-// The ready-made keys of one SA set: cipher schedules and HMAC states, in the seven cache lines
-// both engines read.
+// The keys of one SA set, in the one cache line that a packet reads: HMAC states ready-made, the
+// cipher key as given. Schedules of ciphers are made when they are needed (aes_schedule.h,
+// des_schedule.h).
 //
 // Shape: all four SAs of a set share one integrity and one cipher key (TS 33.203 6.2), so a set has
 // one SaKeys. It is a plain record without pointers: it lives in gmespd's SA memory and is found
@@ -18,22 +19,13 @@
 namespace gmesp::crypto {
 
 struct alignas(64) SaKeys {
-  /// AES-128: encryption schedule at 0 (11 round keys, 176 bytes), decryption schedule at 192.
-  /// DES-EDE3: the three DES schedules at 0, 128 and 256. NULL: zero.
-  static constexpr uint32_t kAesEncryptOffset = 0;
-  static constexpr uint32_t kAesDecryptOffset = 192;
-  static constexpr uint32_t kDesScheduleBytes = 128;
-
-  std::array<uint8_t, 384> cipher_schedule;
   /// Hash state after the first, inner- or outer-padded block: h0.. as host 32-bit words (4 words
   /// MD5, 5 SHA-1).
   std::array<uint32_t, 5> hmac_inner;
   std::array<uint32_t, 5> hmac_outer;
-  /// The cipher key as given: OpenSSL makes its own schedule from it.
   std::array<uint8_t, kCipherKeyBytesMax> cipher_key;
 };
-static_assert(sizeof(SaKeys) == 7 * 64,
-              "one SA's direction reads four of seven lines; see ARCHITECTURE.md");
+static_assert(sizeof(SaKeys) == 64, "one cache line; see ARCHITECTURE.md");
 
 enum class KeyError : uint8_t {
   kOk,

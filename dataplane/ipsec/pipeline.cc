@@ -254,9 +254,9 @@ void Pipeline::take_path_mtu(Packet& packet, const IcmpQuote& quote) {
   drop(packet, Side::kAccess, DropReason::kPathMtuTaken);
 }
 
-/// Buckets, SAs, keys: each pass reads what the one before asked for. Passes that ask do nothing
-/// else. A request that misses the TLB holds up what stands behind it in the program, so that only
-/// short loops have several of them under way.
+/// Buckets, then SAs and their keys: each pass reads what the one before asked for. Passes that ask
+/// do nothing else. A request that misses the TLB holds up what stands behind it in the program, so
+/// that only short loops have several of them under way.
 void Pipeline::look_up() {
   const std::span<Pending> all(pending_.data(), pending_count_);
   for (const Pending& pending : all) {
@@ -270,8 +270,6 @@ void Pipeline::look_up() {
                                                       : database_.candidate_outbound(pending.hash);
   for (const Pending& pending : all)
     if (pending.candidate != kNoSa) database_.prefetch_sa(pending.candidate);
-  for (const Pending& pending : all)
-    if (pending.candidate != kNoSa) database_.prefetch_keys(pending.candidate);
   for (const Pending& pending : all) {
     if (pending.side == Side::kAccess)
       start_inbound(pending);

@@ -1,9 +1,9 @@
-// The state of SAs, laid out for the packet path: what each packet touches stands in two cache
-// lines per SA.
+// The state of SAs, laid out for the packet path: what each packet touches stands in three cache
+// lines, two of its SA and that of the keys.
 //
-// Shape: a set (the four SAs of one registration) has one SetState (cold), four SaHot (hot) and one
-// crypto::SaKeys. All live in SA memory (sa_memory.h): plain records, indices instead of pointers,
-// found again by the next process. SA index = 4 * set index + SaRole.
+// Shape: a set (the four SAs of one registration) has one SetState (cold) and one SetHot: four
+// SaHot and the crypto::SaKeys that they share. All live in SA memory (sa_memory.h): plain records,
+// indices instead of pointers, found again by the next process. SA index = 4 * set index + SaRole.
 // Threading: SaIdentity is written by the control thread before the set is published, its atomics
 // also by the workers; SaProgress is written by the owner worker alone and read by the control
 // thread (relaxed atomics, so that a reader sees whole numbers).
@@ -92,6 +92,14 @@ struct SaHot {
   SaProgress progress;
 };
 static_assert(sizeof(SaHot) == 128);
+
+/// What packets touch of a set, side by side: at a million users each of its pages is a miss of the
+/// TLB.
+struct SetHot {
+  std::array<SaHot, kSasPerSet> sas;
+  crypto::SaKeys keys;
+};
+static_assert(sizeof(SetHot) == 576);
 
 /// Adds to a counter that only the calling thread writes: no locked instruction is needed.
 template <class Number>

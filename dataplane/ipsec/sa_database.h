@@ -22,7 +22,7 @@
 #include <string>
 
 #include "control/shm/layout.h"
-#include "crypto/key_lines.h"
+#include "crypto/prefetch.h"
 #include "dataplane/ipsec/free_list.h"
 #include "dataplane/ipsec/lookup_hash.h"
 #include "dataplane/ipsec/lookup_table.h"
@@ -130,16 +130,11 @@ class SaDatabase {
   /// candidate.
   SaIndex candidate_inbound(uint64_t hash) const { return inbound_.candidate(hash); }
   SaIndex candidate_outbound(uint64_t hash) const { return outbound_.candidate(hash); }
-  /// Both lines of the SA.
+  /// Both lines of the SA and that of its keys.
   void prefetch_sa(SaIndex sa) const {
     crypto::prefetch(&memory_.hot(sa).identity);
     crypto::prefetch(&memory_.hot(sa).progress);
-  }
-  /// Those lines of its keys that its direction reads. Reads the SA.
-  void prefetch_keys(SaIndex sa) const {
-    crypto::prefetch_keys(
-        keys(sa), memory_.hot(sa).identity.suite.cipher,
-        is_inbound(role_of(sa)) ? crypto::Direction::kInbound : crypto::Direction::kOutbound);
+    crypto::prefetch(&keys(sa));
   }
   /// `candidate`: what candidate_inbound() found in the same burst, or kNoSa.
   SaIndex find_inbound(uint64_t hash, uint32_t spi, const Address& destination,

@@ -31,7 +31,6 @@ constexpr uint64_t round_up(uint64_t value, uint64_t step) {
 struct Sections {
   uint64_t states;
   uint64_t hot;
-  uint64_t keys;
   uint64_t windows;
   uint64_t raw_keys;
   uint64_t end;
@@ -43,8 +42,7 @@ constexpr Sections sections(uint64_t sets, uint32_t window_packets, bool keep_ra
   Sections at{};
   at.states = round_up(sizeof(SaMemoryHeader), alignof(SetState));
   at.hot = at.states + sets * sizeof(SetState);
-  at.keys = at.hot + sets * kSasPerSet * sizeof(SaHot);
-  at.windows = at.keys + sets * sizeof(crypto::SaKeys);
+  at.windows = at.hot + sets * sizeof(SetHot);
   at.raw_keys = at.windows;
   if (has_windows)
     at.raw_keys += sets * kInboundPerSet * window_words(window_packets) * sizeof(uint64_t);
@@ -71,7 +69,8 @@ constexpr uint64_t layout_hash() {
       offsetof(SaIdentity, outer_is_inner),
       offsetof(SaProgress, packets),
       offsetof(SaProgress, window),
-      sizeof(crypto::SaKeys),
+      sizeof(SetHot),
+      offsetof(SetHot, keys),
       offsetof(crypto::SaKeys, hmac_inner),
       offsetof(crypto::SaKeys, cipher_key),
       sizeof(RawIntegrityKey),
@@ -229,8 +228,7 @@ void SaMemory::map() {
   auto* base = static_cast<std::byte*>(memory);
   header_ = static_cast<SaMemoryHeader*>(memory);
   states_ = reinterpret_cast<SetState*>(base + at.states);
-  hot_ = reinterpret_cast<SaHot*>(base + at.hot);
-  keys_ = reinterpret_cast<crypto::SaKeys*>(base + at.keys);
+  hot_ = reinterpret_cast<SetHot*>(base + at.hot);
   if (at.raw_keys != at.windows) windows_ = reinterpret_cast<uint64_t*>(base + at.windows);
   if (keep_raw_keys_) raw_keys_ = reinterpret_cast<RawIntegrityKey*>(base + at.raw_keys);
 }

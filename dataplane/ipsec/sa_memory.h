@@ -1,10 +1,10 @@
 // The mapping that SAs live in: a file on tmpfs or hugetlbfs that the next process can find, or
 // anonymous memory.
 //
-// Shape: a header, then one section each of SetState, SaHot (four per set), crypto::SaKeys and, if
-// the replay window is larger than what stands in SaHot, window words (two inbound SAs per set);
-// last, if raw keys are to be kept for export, one RawIntegrityKey per set (HMAC states do not give
-// it back; the cipher key stands in crypto::SaKeys as given).
+// Shape: a header, then one section each of SetState, SetHot and, if the replay window is larger
+// than what stands in SaHot, window words (two inbound SAs per set); last, if raw keys are to be
+// kept for export, one RawIntegrityKey per set (HMAC states do not give it back; the cipher key
+// stands in crypto::SaKeys as given).
 // Indices and offsets only, no pointers.
 // A file that a dead process left is adopted if that is asked for and its header fits: records are
 // then as they were, and SaDatabase judges each set. Else it is wiped and made anew, so that
@@ -72,11 +72,11 @@ class SaMemory {
   SaMemory& operator=(const SaMemory&) = delete;
 
   SetState& set_state(SetIndex set) const { return states_[set]; }
-  SaHot& hot(SaIndex sa) const { return hot_[sa]; }
-  crypto::SaKeys& keys(SetIndex set) const { return keys_[set]; }
+  SaHot& hot(SaIndex sa) const { return hot_[set_of(sa)].sas[sa % kSasPerSet]; }
+  crypto::SaKeys& keys(SetIndex set) const { return hot_[set].keys; }
   /// The window_words(window_packets()) words of an inbound SA's replay window.
   uint64_t* window(SaIndex sa) const {
-    if (windows_ == nullptr) return hot_[sa].progress.window.data();
+    if (windows_ == nullptr) return hot(sa).progress.window.data();
     const uint64_t row = uint64_t{set_of(sa)} * 2 + (role_of(sa) == shm::SaRole::kInUsPc ? 1 : 0);
     return windows_ + row * window_words(window_packets_);
   }
@@ -125,8 +125,7 @@ class SaMemory {
   uint64_t old_epoch_ = 0;
   SaMemoryHeader* header_ = nullptr;  ///< the start of the mapping
   SetState* states_ = nullptr;
-  SaHot* hot_ = nullptr;
-  crypto::SaKeys* keys_ = nullptr;
+  SetHot* hot_ = nullptr;
   uint64_t* windows_ = nullptr;          ///< null if windows stand in SaHot
   RawIntegrityKey* raw_keys_ = nullptr;  ///< null if they are not kept
   std::string lock_failure_;

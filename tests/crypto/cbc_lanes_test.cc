@@ -31,7 +31,7 @@ class Messages {
       buffers_.push_back(std::move(buffer));
     }
     for (size_t i = 0; i < blocks.size(); ++i)
-      messages_.push_back({associations_[i].keys.cipher_schedule.data() + SaKeys::kAesEncryptOffset,
+      messages_.push_back({associations_[i].keys.cipher_key.data(),
                            clear_[i].data() + kClearHeaderBytes, buffers_[i].data() + kGuardBytes,
                            blocks[i]});
   }

@@ -10,8 +10,10 @@
 #include <functional>
 #include <memory>
 
+#include "crypto/aes_schedule.h"
 #include "crypto/cbc_lanes.h"
 #include "crypto/hmac_lanes.h"
+#include "crypto/ipsec_mb_manager.h"
 #include "reference.h"
 #include "with_hmac_lanes.h"
 
@@ -82,28 +84,54 @@ TEST_P(HmacStack, NothingOfTheKeysIsLeft) {
   }
 }
 
-/// Of the schedule, each round key: any of them gives the key itself.
+/// Any of the round keys gives the key itself.
+class AesStack : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_cbc_lanes()) GTEST_SKIP() << "no AVX-512 with AES on this CPU";
+    const Manager manager = make_manager(VectorArch::kAuto);
+    make_schedules(manager.get(), key_.data(), encryption_, decryption_);
+  }
+  void expect_none(const Stack& stack, const AesSchedule& schedule) const {
+    ASSERT_TRUE(stack.is_used());
+    for (size_t at = 0; at < schedule.round_keys.size(); at += key_.size())
+      EXPECT_FALSE(stack.has(std::span(schedule.round_keys).subspan(at, key_.size())))
+          << "round " << at / key_.size();
+  }
+
+  Random random_{7};
+  const Bytes key_ = random_bytes(random_, 16);
+  AesSchedule encryption_, decryption_;
+};
+
 // Shows: R-7.1-01
-TEST(CbcStack, NothingOfTheKeysIsLeft) {
-  if (!has_cbc_lanes()) GTEST_SKIP() << "no AVX-512 with AES on this CPU";
-  Random random(7);
-  const Association association =
-      random_association({Integrity::kHmacSha1_96, Cipher::kAesCbc128}, random);
-  const uint8_t* keys = association.keys.cipher_schedule.data() + SaKeys::kAesEncryptOffset;
-  const Bytes iv = random_bytes(random, 16);
+TEST_F(AesStack, EncryptionLeavesNothingOfTheKeys) {
+  const Bytes iv = random_bytes(random_, 16);
   for (const uint32_t blocks : {7u, 8u})
     for (const uint32_t count : {1u, 16u, 32u, kLaneMessagesMax}) {
-      Bytes texts = random_bytes(random, size_t{count} * blocks * 16);
+      SCOPED_TRACE(std::to_string(count) + " messages of " + std::to_string(blocks) + " blocks");
+      Bytes texts = random_bytes(random_, size_t{count} * blocks * 16);
       std::vector<CbcMessage> messages;
       for (uint32_t i = 0; i < count; ++i)
-        messages.push_back({keys, iv.data(), texts.data() + size_t{i} * blocks * 16, blocks});
+        messages.push_back(
+            {key_.data(), iv.data(), texts.data() + size_t{i} * blocks * 16, blocks});
       Stack stack;
       stack.call([&] { encrypt_cbc(messages); });
-      ASSERT_TRUE(stack.is_used());
-      for (uint32_t round = 0; round <= 10; ++round)
-        EXPECT_FALSE(stack.has({keys + size_t{round} * 16, 16}))
-            << "round " << round << ", " << count << " messages of " << blocks << " blocks";
+      expect_none(stack, encryption_);
     }
+}
+
+// Shows: R-7.1-01
+TEST_F(AesStack, MakingSchedulesLeavesNothingOfThem) {
+  for (const uint32_t count : {1u, 16u, kLaneMessagesMax}) {
+    SCOPED_TRACE(std::to_string(count) + " schedules");
+    const std::vector<const uint8_t*> keys(count, key_.data());
+    std::vector<AesSchedule> schedules(count);
+    Stack stack;
+    stack.call([&] { make_decryption_schedules(keys, schedules.data()); });
+    expect_none(stack, encryption_);
+    expect_none(stack, decryption_);
+  }
 }
 
 }  // namespace

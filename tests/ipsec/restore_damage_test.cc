@@ -67,14 +67,14 @@ TEST_F(RestoreDamage, DuplicatesAreRefused) {
   expect_sound(database);
 }
 
-/// Where bytes of set 0 stand in the file: a header, then SetState, SaHot and SaKeys of all slots.
+/// Where bytes of set 0 stand in the file: a header, then SetState and SetHot of all slots.
 struct Range {
   size_t from;
   size_t bytes;
 };
 constexpr size_t kStatesAt = 128;
 constexpr size_t kHotAt = kStatesAt + kCapacity * sizeof(SetState);
-constexpr size_t kKeysAt = kHotAt + kCapacity * kSasPerSet * sizeof(SaHot);
+constexpr size_t kKeysAt = kHotAt + offsetof(SetHot, keys);
 
 /// All that decides where packets go and how they are protected. Counters, padding and what is
 /// learned again stand aside.
