@@ -14,10 +14,11 @@ namespace gmesp::crypto {
 namespace {
 
 /// Suites times directions: what the choice counts by.
-constexpr uint32_t kKinds = kSuiteCount * 2;
+constexpr uint8_t kKinds = kSuiteCount * 2;
+constexpr uint8_t kNoKind = kKinds;  ///< of jobs that are refused
 
-constexpr uint32_t kind_of(Suite suite, Direction direction) {
-  return index_of(suite) * 2 + static_cast<uint32_t>(direction);
+constexpr uint8_t kind_of(Suite suite, Direction direction) {
+  return static_cast<uint8_t>(index_of(suite) * 2 + static_cast<uint32_t>(direction));
 }
 
 }  // namespace
@@ -52,21 +53,22 @@ Engine::Impl::Impl(EngineChoice choice) {
 }
 
 void Engine::Impl::process(std::span<CryptoJob> jobs) noexcept {
-  std::array<uint32_t, kKinds> counts{};
-  for (CryptoJob& job : jobs) {
-    job.status = is_valid(job) ? JobStatus::kPending : JobStatus::kFailed;
-    if (job.status == JobStatus::kPending) ++counts[kind_of(job.suite, job.direction)];
+  std::array<uint8_t, kJobsMax> kinds;
+  std::array<uint32_t, kKinds + 1> counts{};
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const CryptoJob& job = jobs[i];
+    kinds[i] = is_valid(job) ? kind_of(job.suite, job.direction) : kNoKind;
+    ++counts[kinds[i]];
   }
   std::array<CryptoJob*, kJobsMax> for_lanes;
   uint32_t lane_jobs = 0;
-  for (CryptoJob& job : jobs) {
-    if (job.status != JobStatus::kPending) continue;
-    const uint32_t kind = kind_of(job.suite, job.direction);
-    if (counts[kind] >= lanes_from[kind]) {
-      for_lanes[lane_jobs++] = &job;
-    } else {
-      openssl.process(job);
-    }
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (kinds[i] == kNoKind)
+      jobs[i].status = JobStatus::kFailed;
+    else if (counts[kinds[i]] >= lanes_from[kinds[i]])
+      for_lanes[lane_jobs++] = &jobs[i];
+    else
+      openssl.process(jobs[i]);
   }
   ipsec_mb.process(std::span(for_lanes).first(lane_jobs));
 }

@@ -93,17 +93,21 @@ class Group {
   /// Messages that have ended stay in their lanes and change nothing more.
   [[GMESP_LANES]] void hash_messages(State& state) {
     alignas(sizeof(__m512i)) uint32_t counts[kLanes];
-    uint32_t common = UINT32_MAX, least = UINT32_MAX, most = 0;
+    uint32_t common = UINT32_MAX, longest = 0, least = UINT32_MAX, most = 0;
     for (uint32_t lane = 0; lane < kLanes; ++lane) {
       const HmacMessage& message = *messages_[lane];
       starts_[lane] = message.bytes;
       counts[lane] = all_blocks(message);
       common = std::min(common, whole_blocks(message));
+      longest = std::max(longest, whole_blocks(message));
       least = std::min(least, counts[lane]);
       most = std::max(most, counts[lane]);
     }
+    // Then all are at their tails together, whose two blocks stand behind each other.
+    const bool are_even = common == longest;
     const auto offset_of = [&](uint32_t at) -> size_t {
       if (at < common) return size_t{at} * kHashBlockBytes;
+      if (at > common && are_even) return kHashBlockBytes;
       for (uint32_t lane = 0; lane < kLanes; ++lane) starts_[lane] = block(lane, at);
       return 0;
     };
@@ -169,10 +173,11 @@ class Group {
     for (uint32_t word = 0; word < kIcvWords; ++word)
       for (uint32_t i = 0; i < n; ++i)
         _mm512_store_si512(words[word] + i * kLanesOfRegister, Hash::ordered(digests[word].in[i]));
-    for (uint32_t lane = 0; lane < count_; ++lane)
+    for (uint32_t lane = 0; lane < count_; ++lane) {
+      uint8_t* icv = messages_[lane]->icv;
       for (uint32_t word = 0; word < kIcvWords; ++word)
-        std::memcpy(messages_[lane]->icv + word * sizeof(uint32_t), &words[word][lane],
-                    sizeof(uint32_t));
+        std::memcpy(icv + word * sizeof(uint32_t), &words[word][lane], sizeof(uint32_t));
+    }
   }
 
   const uint32_t count_;

@@ -1,5 +1,7 @@
 #include "crypto/job_stages.h"
 
+#include <algorithm>
+
 #include "crypto/cbc_lanes.h"
 #include "crypto/ipsec_mb_manager.h"
 #include "crypto/job_check.h"
@@ -40,7 +42,9 @@ JobStages::JobStages(IMB_MGR* manager)
 }
 
 void JobStages::process(std::span<CryptoJob* const> jobs) noexcept {
-  if (cipher(jobs) && hash(jobs) && decipher(jobs)) return;
+  const bool is_done = cipher(jobs) && hash(jobs) && decipher(jobs);
+  if (made_schedules_ != 0) wipe_schedules();
+  if (is_done) return;
   for (CryptoJob* job : jobs) job->status = JobStatus::kFailed;
 }
 
@@ -63,11 +67,10 @@ void JobStages::cipher_in_lanes(std::span<CryptoJob* const> jobs) {
 }
 
 bool JobStages::cipher_in_burst(std::span<CryptoJob* const> jobs) {
-  std::array<const CryptoJob*, IMB_MAX_BURST_SIZE> outbound;
   uint32_t count = 0;
   for (const CryptoJob* job : jobs)
-    if (is_outbound(*job) && is_aes(*job)) outbound[count++] = job;
-  return run_ciphers({outbound.data(), count}, IMB_DIR_ENCRYPT);
+    if (is_outbound(*job) && is_aes(*job)) fill_cipher(count++, *job);
+  return run_ciphers(count, IMB_DIR_ENCRYPT);
 }
 
 bool JobStages::hash(std::span<CryptoJob* const> jobs) {
@@ -113,55 +116,59 @@ uint8_t* JobStages::icv(uint32_t at, const CryptoJob& job) {
   return is_outbound(job) ? job.esp + job.esp_bytes : icvs_[at].bytes.data();
 }
 
-/// What is genuine, and nothing else.
+/// What is genuine, and nothing else. In groups, so that their schedules stay in the first cache.
 bool JobStages::decipher(std::span<CryptoJob* const> jobs) {
-  std::array<const CryptoJob*, IMB_MAX_BURST_SIZE> genuine;
+  constexpr uint32_t kGroupJobs = 16;
+  bool is_done = true;
   uint32_t count = 0;
   for (uint32_t i = 0; i < jobs.size(); ++i) {
     CryptoJob& job = *jobs[i];
     job.status = JobStatus::kOk;
     if (is_outbound(job)) continue;
-    if (!icvs_[i].equals(job.esp + job.esp_bytes))
+    if (!icvs_[i].equals(job.esp + job.esp_bytes)) {
       job.status = JobStatus::kIcvMismatch;
-    else if (is_aes(job))
-      genuine[count++] = &job;
+    } else if (is_aes(job)) {
+      fill_cipher(count++, job);
+      if (count < kGroupJobs) continue;
+      is_done &= run_ciphers(count, IMB_DIR_DECRYPT);
+      count = 0;
+    }
   }
-  return run_ciphers({genuine.data(), count}, IMB_DIR_DECRYPT);
+  return run_ciphers(count, IMB_DIR_DECRYPT) && is_done;
 }
 
-bool JobStages::run_ciphers(std::span<const CryptoJob* const> jobs,
-                            IMB_CIPHER_DIRECTION direction) {
-  if (jobs.empty()) return true;
-  make_schedules_of(jobs, direction);
-  for (uint32_t i = 0; i < jobs.size(); ++i) {
-    const CryptoJob& job = *jobs[i];
-    IMB_JOB& slot = ciphers_[i];
-    slot.src = job.esp;
-    slot.dst = job.esp + kAesClearBytes;
-    slot.iv = job.esp + kEspHeaderBytes;
-    slot.msg_len_to_cipher_in_bytes = job.esp_bytes - kAesClearBytes;
-  }
-  const auto count = static_cast<uint32_t>(jobs.size());
-  const uint32_t done = IMB_SUBMIT_CIPHER_BURST_NOCHECK(
-      manager_, ciphers_.data(), count, IMB_CIPHER_CBC, direction, IMB_KEY_128_BYTES);
-  wipe({reinterpret_cast<uint8_t*>(schedules_.data()), count * sizeof(AesSchedule)});
-  wipe(unused_schedule_.round_keys);
-  return done == count;
+void JobStages::fill_cipher(uint32_t at, const CryptoJob& job) {
+  keys_[at] = job.keys->cipher_key.data();
+  IMB_JOB& slot = ciphers_[at];
+  slot.src = job.esp;
+  slot.dst = job.esp + kAesClearBytes;
+  slot.iv = job.esp + kEspHeaderBytes;
+  slot.msg_len_to_cipher_in_bytes = job.esp_bytes - kAesClearBytes;
 }
 
-void JobStages::make_schedules_of(std::span<const CryptoJob* const> jobs,
-                                  IMB_CIPHER_DIRECTION direction) {
-  std::array<const uint8_t*, IMB_MAX_BURST_SIZE> keys;
-  const auto count = static_cast<uint32_t>(jobs.size());
-  for (uint32_t i = 0; i < count; ++i) keys[i] = jobs[i]->keys->cipher_key.data();
+bool JobStages::run_ciphers(uint32_t count, IMB_CIPHER_DIRECTION direction) {
+  if (count == 0) return true;
+  make_schedules_of(count, direction);
+  made_schedules_ = std::max(made_schedules_, count);
+  return IMB_SUBMIT_CIPHER_BURST_NOCHECK(manager_, ciphers_.data(), count, IMB_CIPHER_CBC,
+                                         direction, IMB_KEY_128_BYTES) == count;
+}
+
+void JobStages::make_schedules_of(uint32_t count, IMB_CIPHER_DIRECTION direction) {
   if (has_cbc_lanes_ && direction == IMB_DIR_DECRYPT)
-    return make_decryption_schedules({keys.data(), count}, schedules_.data());
+    return make_decryption_schedules({keys_.data(), count}, schedules_.data());
   for (uint32_t i = 0; i < count; ++i) {
     if (direction == IMB_DIR_ENCRYPT)
-      make_schedules(manager_, keys[i], schedules_[i], unused_schedule_);
+      make_schedules(manager_, keys_[i], schedules_[i], unused_schedule_);
     else
-      make_schedules(manager_, keys[i], unused_schedule_, schedules_[i]);
+      make_schedules(manager_, keys_[i], unused_schedule_, schedules_[i]);
   }
+}
+
+void JobStages::wipe_schedules() {
+  wipe({reinterpret_cast<uint8_t*>(schedules_.data()), made_schedules_ * sizeof(AesSchedule)});
+  wipe(unused_schedule_.round_keys);
+  made_schedules_ = 0;
 }
 
 }  // namespace gmesp::crypto

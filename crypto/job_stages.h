@@ -44,8 +44,10 @@ class JobStages {
   void hash_in_lanes(std::span<CryptoJob* const> jobs);
   bool hash_in_burst(std::span<CryptoJob* const> jobs);
   uint8_t* icv(uint32_t at, const CryptoJob& job);
-  bool run_ciphers(std::span<const CryptoJob* const> jobs, IMB_CIPHER_DIRECTION direction);
-  void make_schedules_of(std::span<const CryptoJob* const> jobs, IMB_CIPHER_DIRECTION direction);
+  void fill_cipher(uint32_t at, const CryptoJob& job);
+  bool run_ciphers(uint32_t count, IMB_CIPHER_DIRECTION direction);
+  void make_schedules_of(uint32_t count, IMB_CIPHER_DIRECTION direction);
+  void wipe_schedules();
 
   IMB_MGR* const manager_;
   const bool has_cbc_lanes_;
@@ -53,8 +55,10 @@ class JobStages {
   /// The library's jobs; what is equal for all is written once.
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> ciphers_{};
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> hashes_{};
-  /// Of jobs under way; the library makes both directions', of which one is of use.
+  /// Of the jobs in `ciphers_`; the library makes both directions', of which one is of use.
+  std::array<const uint8_t*, IMB_MAX_BURST_SIZE> keys_;
   std::array<AesSchedule, IMB_MAX_BURST_SIZE> schedules_;
+  uint32_t made_schedules_ = 0;  ///< in this call, so to be wiped
   AesSchedule unused_schedule_;
   std::array<ComputedIcv, IMB_MAX_BURST_SIZE> icvs_;
 };
