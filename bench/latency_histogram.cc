@@ -37,12 +37,14 @@ LatencyHistogram::LatencyHistogram() : buckets_(kBuckets, 0) {}
 void LatencyHistogram::add(uint64_t value) {
   ++buckets_[bucket_of(value)];
   ++count_;
+  min_ = std::min(min_, value);
   max_ = std::max(max_, value);
 }
 
 void LatencyHistogram::clear() {
   std::fill(buckets_.begin(), buckets_.end(), 0);
   count_ = max_ = 0;
+  min_ = UINT64_MAX;
 }
 
 uint64_t LatencyHistogram::quantile(double share) const {

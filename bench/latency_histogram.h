@@ -18,7 +18,8 @@ class LatencyHistogram {
   void clear();
 
   uint64_t count() const { return count_; }
-  /// Exact.
+  /// Exact; 0 if there are none.
+  uint64_t min() const { return count_ != 0 ? min_ : 0; }
   uint64_t max() const { return max_; }
   /// A value that at least `share` (0 to 1) of the samples do not exceed; 0 if there are none.
   uint64_t quantile(double share) const;
@@ -26,6 +27,7 @@ class LatencyHistogram {
  private:
   std::vector<uint64_t> buckets_;
   uint64_t count_ = 0;
+  uint64_t min_ = UINT64_MAX;
   uint64_t max_ = 0;
 };
 

@@ -9,8 +9,8 @@ P4_GOALS = {1: 1.1, 1000: 1.35, 100_000: 3.5}
 
 @dataclass
 class Figure:
-    """`case`: which of the figures of this id. A figure without a goal is only reported. `bound`: what is measured of
-    the machine with no program of ours on it, and no program can better."""
+    """`case`: which of the figures of this id. A figure without a goal is only reported. `bound`: what the machine
+    alone makes of it, measured with no program of ours on it: no program has better."""
     id: str
     case: str
     value: float
@@ -27,8 +27,11 @@ class Figure:
 
     @property
     def is_possible(self):
-        """By the bound."""
-        return self.bound is None or (self.bound <= self.goal if self.at_most else self.bound >= self.goal)
+        """By the bound. One that the value itself has beaten is of a worse moment, and proves nothing."""
+        if self.bound is None:
+            return True
+        best = min(self.bound, self.value) if self.at_most else max(self.bound, self.value)
+        return best != self.bound or (best <= self.goal if self.at_most else best >= self.goal)
 
     def line(self):
         text = f"{self.id} {self.case} {shown(self.value)}{self.unit}"
@@ -91,7 +94,8 @@ def single_figures(rows):
 
 
 def latency_figures(rows):
-    """P6: loads in percent of the loss-free maximum."""
+    """P6: loads in percent of the loss-free maximum. A packet that waits for the machine takes what the fastest takes
+    and the wait, at least."""
     for size in sorted({row["bytes"] for row in rows}):
         loads = {row["load"]: row for row in rows if row["bytes"] == size and row.get("load")}
         if 10 not in loads:
@@ -102,7 +106,7 @@ def latency_figures(rows):
             if load in loads:
                 yield Figure("P6", f"{size}B p99 at {load} % load / p50 at 10 %",
                              loads[load]["latency"]["p99_ns"] / base, goal, at_most=True,
-                             bound=loads[load]["gap_p99_us"] * 1e3 / base)
+                             bound=(loads[load]["latency"]["min_ns"] + loads[load]["gap_p99_us"] * 1e3) / base)
 
 
 def churn_figures(churn):

@@ -145,6 +145,7 @@ class Generator {
   json latency(const LatencyHistogram& ticks) const {
     const auto ns = [&](uint64_t value) { return static_cast<double>(value) * ns_per_tick_; };
     return {{"samples", ticks.count()},
+            {"min_ns", ns(ticks.min())},
             {"p50_ns", ns(ticks.quantile(0.5))},
             {"p99_ns", ns(ticks.quantile(0.99))},
             {"p999_ns", ns(ticks.quantile(0.999))},

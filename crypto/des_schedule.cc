@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "crypto/ipsec_mb_manager.h"
+
 namespace gmesp::crypto {
 namespace {
 
@@ -61,7 +63,7 @@ constexpr std::array<BitSource, kRounds> kSources = bit_sources();
 }  // namespace
 
 void make_schedule(IMB_MGR* manager, const uint8_t* key, DesSchedule& schedule) noexcept {
-  if (__builtin_cpu_supports("avx512bw"))
+  if (arch_of(*manager) == VectorArch::kAvx512)
     choose_bits(key, schedule);
   else
     IMB_DES_KEYSCHED(manager, schedule.data(), key);

@@ -20,6 +20,7 @@ TEST(LatencyHistogram, IsEmptyAtFirstAndAfterClear) {
   histogram.add(7);
   histogram.clear();
   EXPECT_EQ(histogram.count(), 0u);
+  EXPECT_EQ(histogram.min(), 0u);
   EXPECT_EQ(histogram.max(), 0u);
   EXPECT_EQ(histogram.quantile(0.99), 0u);
 }
@@ -39,6 +40,7 @@ TEST(LatencyHistogram, OneSampleIsEveryQuantile) {
     histogram.add(value);
     for (const double share : {0.0, 0.5, 0.999, 1.0})
       EXPECT_EQ(histogram.quantile(share), value) << share;
+    EXPECT_EQ(histogram.min(), value);
   }
 }
 
@@ -53,6 +55,7 @@ TEST(LatencyHistogram, QuantilesAreAtMostOneBucketTooHigh) {
   }
   std::sort(samples.begin(), samples.end());
   EXPECT_EQ(histogram.count(), samples.size());
+  EXPECT_EQ(histogram.min(), samples.front());
   EXPECT_EQ(histogram.max(), samples.back());
   for (const double share : {0.001, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0}) {
     const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(samples.size())));

@@ -222,16 +222,21 @@ class Figures(unittest.TestCase):
         self.assertEqual(self.lines(workers=workers), ["P9 two workers 1.00 (goal 0.95) met"])
 
     def test_what_the_machine_alone_makes_impossible_is_told_as_such(self):
-        rows = [{"bytes": 300, "load": 10, "latency": {"p50_ns": 2000, "p99_ns": 9000}, "gap_p99_us": 38.0},
-                {"bytes": 300, "load": 80, "latency": {"p50_ns": 3000, "p99_ns": 30_000}, "gap_p99_us": 10.0},
-                {"bytes": 600, "load": 10, "latency": {"p50_ns": 2000, "p99_ns": 7000}, "gap_p99_us": 38.0}]
+        def row(size, load, p50_ns, p99_ns, gap_p99_us):
+            return {"bytes": size, "load": load, "latency": {"min_ns": 1000, "p50_ns": p50_ns, "p99_ns": p99_ns},
+                    "gap_p99_us": gap_p99_us}
+
+        rows = [row(300, 10, 2000, 9000, 7.5), row(300, 80, 3000, 30_000, 10.0), row(600, 10, 2000, 7000, 38.0),
+                row(1400, 10, 2000, 9000, 38.0)]
         self.assertEqual(self.lines(latency=rows), [
             "P6 300B p50 at 10 % load 2.00 us",
             "P6 300B p99 at 10 % load / p50 at 10 % 4.50 (goal at most 4) missed: impossible here, the machine alone "
-            "makes it 19.0",
+            "makes it 4.25",
             "P6 300B p99 at 80 % load / p50 at 10 % 15.0 (goal at most 12) missed",
             "P6 600B p50 at 10 % load 2.00 us",
-            "P6 600B p99 at 10 % load / p50 at 10 % 3.50 (goal at most 4) met"])
+            "P6 600B p99 at 10 % load / p50 at 10 % 3.50 (goal at most 4) met",
+            "P6 1400B p50 at 10 % load 2.00 us",
+            "P6 1400B p99 at 10 % load / p50 at 10 % 4.50 (goal at most 4) missed"])
 
     def test_what_is_missing_is_known(self):
         self.assertEqual(targets.not_measured({}), [f"P{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)])

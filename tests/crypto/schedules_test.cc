@@ -34,6 +34,7 @@ class Schedules : public testing::Test {
   }
 
   const Manager manager_ = make_manager(VectorArch::kAuto);
+  const Manager old_manager_ = make_manager(VectorArch::kSse);
   Random random_{11};
 
  private:
@@ -86,9 +87,10 @@ TEST_F(Schedules, OfDesAreThoseOfTheLibrary) {
   }
   for (int i = 0; i < 2000; ++i) keys.push_back(random_bytes(random_, kDesKeyBytes));
   for (Bytes& key : keys) {
-    DesSchedule schedule;
+    DesSchedule schedule, by_library;
     make_schedule(manager_.get(), key.data(), schedule);
-    ASSERT_TRUE(schedule == des(key)) << to_hex(key);
+    make_schedule(old_manager_.get(), key.data(), by_library);
+    ASSERT_TRUE(schedule == des(key) && schedule == by_library) << to_hex(key);
     for (uint8_t& byte : key) byte ^= 1;
     ASSERT_TRUE(schedule == des(key)) << to_hex(key);
   }
