@@ -19,19 +19,18 @@ class Figure:
     unit: str = ""
     bound: float | None = None
 
+    def _is_as_good(self, value, other):
+        return value <= other if self.at_most else value >= other
+
     @property
     def met(self):
-        if self.goal is None:
-            return None
-        return self.value <= self.goal if self.at_most else self.value >= self.goal
+        return None if self.goal is None else self._is_as_good(self.value, self.goal)
 
     @property
     def is_possible(self):
         """By the bound. One that the value itself has beaten is of a worse moment, and proves nothing."""
-        if self.bound is None:
-            return True
-        best = min(self.bound, self.value) if self.at_most else max(self.bound, self.value)
-        return best != self.bound or (best <= self.goal if self.at_most else best >= self.goal)
+        return (self.bound is None or self._is_as_good(self.bound, self.goal)
+                or not self._is_as_good(self.bound, self.value))
 
     def line(self):
         text = f"{self.id} {self.case} {shown(self.value)}{self.unit}"
