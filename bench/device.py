@@ -51,11 +51,11 @@ class DeviceError(RuntimeError):
 class Device:
     """A process with a folder of its own on tmpfs.
 
-    `access` and `host`: device strings instead of memif.
+    `access` and `host`: device strings instead of memif. `ring_bits`: of the packets that a ring of memif has.
     """
 
-    def __init__(self, name, access=None, host=None, environment=None):
-        self.name = name
+    def __init__(self, name, access=None, host=None, environment=None, ring_bits=RING_BITS):
+        self.name, self.ring_bits = name, ring_bits
         self._ports, self._environment = (access, host), {**os.environ, **(environment or {})}
         self.process = None
         self.folder = None
@@ -64,7 +64,7 @@ class Device:
     def memif(self, port, role):
         socket = self.folder / "memif.sock"
         # The two ends of a port are named differently: both may live in one process's name space of devices.
-        return MEMIF.format(port=port, role=role, id=port, socket=socket, rsize=RING_BITS)
+        return MEMIF.format(port=port, role=role, id=port, socket=socket, rsize=self.ring_bits)
 
     def ports(self):
         """Device strings: memif where nothing else was said."""

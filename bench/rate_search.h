@@ -26,8 +26,8 @@ struct RateSearchOptions {
   double highest_per_s = 10'000'000;
   double resolution = 0.01;  ///< stop when the bounds are this close, as a share of the upper one
   double loss_max = 0;       ///< share of packets that may be lost; RFC 2544: none
-  /// Trials of a rate until one passes: a core that is taken away for a moment loses packets that
-  /// are not the fault of what is measured.
+  /// Trials of a rate until one passes: a core that is taken away for a moment loses packets, or
+  /// sends less of them, and that is not the fault of what is measured.
   uint32_t attempts = 2;
 };
 

@@ -170,6 +170,7 @@ class Generator {
                 {"loss", result.count.loss()},
                 {"refused_by_port", result.refused},
                 {"foreign", result.foreign},
+                {"untimed", result.untimed},
                 {"latency", latency(result.latency_ticks)},
                 {"longest_absence_us", result.longest_absence_us},
                 {"context_switches", result.context_switches}};

@@ -35,6 +35,9 @@ struct TrialResult {
   uint64_t received[2] = {0, 0};
   uint64_t refused = 0;  ///< of those sent: the port had no room, so the device was too slow
   uint64_t foreign = 0;  ///< received, but not ours or not genuine
+  /// Received, but sent or seen while this process was away from its core: how long they took is
+  /// not known, and they are in no histogram.
+  uint64_t untimed = 0;
   LatencyHistogram latency_ticks;        ///< of the first cipher
   LatencyHistogram other_latency_ticks;  ///< of SubscriberOptions::other_cipher
   /// The longest time between two looks at the ports: when it is long, this process was without
@@ -58,8 +61,8 @@ class Trial {
   uint64_t due(uint64_t now);
   void send(uint64_t due);
   void transmit(Way way, rte_mbuf** mbufs, uint16_t count);
-  void receive(uint16_t port, bool is_access, uint64_t now);
-  void take(rte_mbuf* mbuf, bool is_access, uint64_t now);
+  void receive(uint16_t side);
+  void take(rte_mbuf* mbuf, uint16_t side, uint64_t now);
   void write_off();
   uint64_t received() const { return result_.received[0] + result_.received[1]; }
 
@@ -77,6 +80,9 @@ class Trial {
   uint64_t shifted_ticks_ = 0;  ///< the schedule waited for this process so long
   uint64_t last_receive_ticks_ = 0;
   uint64_t written_off_ = 0;
+  uint64_t away_ticks_ = 0;            ///< a round that takes longer was interrupted
+  uint64_t looked_ticks_[2] = {0, 0};  ///< at each port, before it was asked
+  bool is_late_[2] = {false, false};
 };
 
 }  // namespace gmesp::bench

@@ -34,7 +34,7 @@ uint64_t read_number(const std::filesystem::path& file) {
   return number;
 }
 
-/// "(0-3,6)": the set that the control thread may roam.
+/// "(0-3,6)"
 std::string core_set(const std::vector<uint32_t>& cores) {
   std::string text;
   for (size_t i = 0; i < cores.size();) {
@@ -66,6 +66,15 @@ std::vector<uint32_t> worker_cores(const Config& config, const Machine& machine,
         "lower it or give gmespd more cores",
         config.workers.count, allowed.size()));
   return cores;
+}
+
+/// Where the control thread and EAL's own may roam: a worker that polls would wait for them. All
+/// cores, if the workers have them all.
+std::vector<uint32_t> other_cores(const Machine& machine, const std::vector<uint32_t>& workers) {
+  std::vector<uint32_t> others;
+  for (const uint32_t core : machine.allowed_cores)
+    if (std::find(workers.begin(), workers.end(), core) == workers.end()) others.push_back(core);
+  return others.empty() ? machine.allowed_cores : others;
 }
 
 void choose_pages(const Config& config, const Machine& machine, EalPlan& plan) {
@@ -118,7 +127,7 @@ EalPlan plan_eal(const Config& config, const Machine& machine) {
   EalPlan plan;
   plan.worker_cores = worker_cores(config, machine, plan);
   choose_pages(config, machine, plan);
-  std::string lcores = "--lcores=0@" + core_set(machine.allowed_cores);
+  std::string lcores = "--lcores=0@" + core_set(other_cores(machine, plan.worker_cores));
   for (size_t i = 0; i < plan.worker_cores.size(); ++i)
     lcores += fmt::format(",{}@{}", i + 1, plan.worker_cores[i]);
   plan.arguments = {lcores, "--main-lcore=0", "--file-prefix=" + config.instance.name,

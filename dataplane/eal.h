@@ -3,9 +3,9 @@
 //
 // Virtual devices are not among the arguments: Port makes them, so that an error names its setting.
 // Threading: the main thread makes and ends it, before and after everything else of DPDK. It
-// becomes lcore 0 and keeps all cores it was allowed; worker i is lcore i + 1 on its one core.
-// Errors: std::runtime_error that names the setting and what DPDK said. DPDK allows one Eal per
-// process lifetime.
+// becomes lcore 0 and keeps the cores it was allowed but those of workers, if any are left; worker
+// i is lcore i + 1 on its one core. Errors: std::runtime_error that names the setting and what DPDK
+// said. DPDK allows one Eal per process lifetime.
 #pragma once
 
 #include <cstdint>

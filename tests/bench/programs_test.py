@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The programs of bench/ that need no running gmespd: help, wrong arguments, captures; and the figures from results."""
 import json
+import os
 import re
 import struct
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from scapy.all import IP, UDP, Ether, IPv6, rdpcap
 from scapy.layers.ipsec import ESP, SecurityAssociation
@@ -17,8 +19,10 @@ PROGRAMS = {Path(path).name: path for path in sys.argv[1:]}
 sys.argv = sys.argv[:1]
 sys.path.insert(0, str(ROOT / "bench"))
 
+import own_core  # noqa: E402
 import sections  # noqa: E402
 import targets  # noqa: E402
+from programs import ProgramError  # noqa: E402
 from secgw.config import configuration  # noqa: E402
 
 
@@ -223,8 +227,8 @@ class Figures(unittest.TestCase):
 
     def test_what_the_machine_alone_makes_impossible_is_told_as_such(self):
         def row(size, load, p50_ns, p99_ns, gap_p99_us):
-            return {"bytes": size, "load": load, "latency": {"min_ns": 1000, "p50_ns": p50_ns, "p99_ns": p99_ns},
-                    "gap_p99_us": gap_p99_us}
+            return {"bytes": size, "load": load, "latency": {"min_ns": 1000, "p50_ns": p50_ns},
+                    "p99_over_p50_at_10": p99_ns / 2000, "gap_p99_us": gap_p99_us}
 
         rows = [row(300, 10, 2000, 9000, 7.5), row(300, 80, 3000, 30_000, 10.0), row(600, 10, 2000, 7000, 38.0),
                 row(1400, 10, 2000, 9000, 38.0)]
@@ -240,6 +244,45 @@ class Figures(unittest.TestCase):
 
     def test_what_is_missing_is_known(self):
         self.assertEqual(targets.not_measured({}), [f"P{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)])
+
+
+class HeldRate(unittest.TestCase):
+    def test_it_is_lossless_each_time(self):
+        def trials_at(rate):
+            return [{"lost": 0}, {"lost": int(rate > 900)}]
+
+        self.assertAlmostEqual(sections.held(1000, trials_at), 1000 * 0.95 ** 3)
+        self.assertEqual(sections.held(900, trials_at), 900)
+        with self.assertRaisesRegex(ProgramError, "lost even at"):
+            sections.held(1000, lambda rate: [{"lost": 1}])
+
+
+@unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "a single CPU cannot be given to anybody alone")
+class OwnCore(unittest.TestCase):
+    """Among three processes of this test in place of all of the machine."""
+
+    def start(self, cpus):
+        process = subprocess.Popen(["sleep", "60"])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        os.sched_setaffinity(process.pid, cpus)
+        return process.pid
+
+    def test_others_leave_it_and_may_come_back(self):
+        allowed = os.sched_getaffinity(0)
+        core = max(allowed)
+        anywhere, bound = self.start(allowed), self.start({core})
+        with mock.patch.object(own_core, "tasks", lambda: present):
+            present = [os.getpid(), anywhere, bound]
+            with own_core.OwnCore(core):
+                self.assertEqual(os.sched_getaffinity(anywhere), allowed - {core})
+                self.assertEqual(os.sched_getaffinity(bound), {core})
+                self.assertEqual(os.sched_getaffinity(0), allowed)
+                started = self.start(allowed - {core})  # as a child of `anywhere` would be
+                present = [*present, started]
+            for task in (anywhere, started):
+                self.assertEqual(os.sched_getaffinity(task), allowed)
+            self.assertEqual(os.sched_getaffinity(bound), {core})
 
 
 class Comparison(unittest.TestCase):

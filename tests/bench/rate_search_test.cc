@@ -69,6 +69,16 @@ TEST(RateSearch, ASlowSenderIsToldFromASlowDevice) {
   EXPECT_TRUE(result.is_limited_by_sender);
 }
 
+TEST(RateSearch, ASenderThatWasSlowOnceIsTriedAgain) {
+  uint32_t trials = 0;
+  const RateSearchResult result = find_loss_free_rate({.attempts = 2}, [&](double rate) {
+    Channel channel{.capacity_per_s = 6e6, .sender_per_s = ++trials == 4 ? 1000 : 1e12};
+    return channel(rate);
+  });
+  EXPECT_NEAR(result.rate_per_s, 6'000'000, 60'000);
+  EXPECT_FALSE(result.is_limited_by_sender);
+}
+
 TEST(RateSearch, NothingPasses) {
   Channel channel{5'000};
   const RateSearchResult result = search({.lowest_per_s = 10'000}, channel);

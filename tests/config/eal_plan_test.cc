@@ -26,7 +26,7 @@ bool has(const EalPlan& plan, std::string_view argument) {
 
 TEST(EalPlan, WithoutHugepagesRunsOnOrdinaryPagesAndSaysWhatIsLost) {
   const EalPlan plan = plan_eal(read("[memory]\nmegabytes = 128\n"), {{0, 1}, 0});
-  EXPECT_EQ(plan.arguments, (Arguments{"--lcores=0@(0-1),1@1", "--main-lcore=0",
+  EXPECT_EQ(plan.arguments, (Arguments{"--lcores=0@(0),1@1", "--main-lcore=0",
                                        "--file-prefix=gmespd", "--no-telemetry", "--no-huge",
                                        "--no-shconf", "-m", "128", "--no-pci", "--iova-mode=va"}));
   EXPECT_FALSE(plan.huge_pages);
@@ -69,15 +69,20 @@ TEST(EalPlan, HugeInsists) {
   }
 }
 
-TEST(EalPlan, WorkersTakeTheHighestCoresAndTheControlThreadRoams) {
+TEST(EalPlan, WorkersTakeTheHighestCoresAndTheControlThreadTheRest) {
   const EalPlan plan = plan_eal(read("[workers]\ncount = 2\n"), {{0, 1, 2, 5, 7}, 0});
-  EXPECT_EQ(plan.arguments[0], "--lcores=0@(0-2,5,7),1@7,2@5");
+  EXPECT_EQ(plan.arguments[0], "--lcores=0@(0-2),1@7,2@5");
   EXPECT_EQ(plan.worker_cores, (std::vector<uint32_t>{7, 5}));
 }
 
 TEST(EalPlan, ChosenCoresAreKeptInTheirOrder) {
   const EalPlan plan = plan_eal(read("[workers]\ncores = [0, 2]\n"), {{0, 1, 2}, 0});
-  EXPECT_EQ(plan.arguments[0], "--lcores=0@(0-2),1@0,2@2");
+  EXPECT_EQ(plan.arguments[0], "--lcores=0@(1),1@0,2@2");
+}
+
+TEST(EalPlan, TheControlThreadRoamsIfWorkersHaveAllCores) {
+  const EalPlan plan = plan_eal(read("[workers]\ncores = [0, 1]\n"), {{0, 1}, 0});
+  EXPECT_EQ(plan.arguments[0], "--lcores=0@(0-1),1@0,2@1");
 }
 
 TEST(EalPlan, ACoreThatIsNotOursIsNamed) {

@@ -250,6 +250,18 @@ def test_a_start_that_fails_keeps_the_sets():
             third.stop(signal.SIGKILL)
 
 
+def test_only_workers_run_on_their_cores():
+    """A worker that polls must not wait for the threads beside it: if there are other cores, they keep to those."""
+    allowed = os.sched_getaffinity(0)
+    worker = max(allowed)
+    with daemon() as running:
+        tasks = [int(name) for name in os.listdir(f"/proc/{running.process.pid}/task")]
+        cores = [os.sched_getaffinity(task) for task in tasks]
+        assert {worker} in cores, cores
+        if len(allowed) > 1:
+            assert [worker in of_task for of_task in cores].count(True) == 1, cores
+
+
 def test_a_second_gmespd_is_refused():
     """Two on one socket and one SA memory: the second says so and ends; the first goes on."""
     with daemon() as running:
