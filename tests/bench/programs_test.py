@@ -248,13 +248,18 @@ class Figures(unittest.TestCase):
 
 class HeldRate(unittest.TestCase):
     def test_it_is_lossless_each_time(self):
-        def trials_at(rate):
-            return [{"lost": 0}, {"lost": int(rate > 900)}]
+        trials = []
 
-        self.assertAlmostEqual(sections.held(1000, trials_at), 1000 * 0.95 ** 3)
-        self.assertEqual(sections.held(900, trials_at), 900)
+        def lost_at(rate):
+            """Now and then a packet of the faster ones."""
+            trials.append(rate)
+            return int(rate > 900 and len(trials) % 5 == 0)
+
+        self.assertAlmostEqual(sections.held(1000, 5, lost_at), 1000 * 0.97 ** 4)
+        self.assertEqual(trials.count(trials[-1]), 5)
+        self.assertEqual(sections.held(900, 5, lost_at), 900)
         with self.assertRaisesRegex(ProgramError, "lost even at"):
-            sections.held(1000, lambda rate: [{"lost": 1}])
+            sections.held(1000, 5, lambda rate: 1)
 
 
 @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "a single CPU cannot be given to anybody alone")
