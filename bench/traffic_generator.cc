@@ -2,7 +2,8 @@
 // clear SIP from the other; rate, loss and latency of what comes back.
 //
 // Rates are packets per second of all that is sent. Every trial's packets are made ahead. Latencies
-// are those of this machine's TSC, from before the burst is handed to the port to when it is seen.
+// are those of this machine's TSC, from before the burst is handed to the port to when it is seen;
+// packets that were sent or came while this process was away from its core are counted apart.
 #include <rte_cycles.h>
 #include <spdlog/spdlog.h>
 

@@ -72,6 +72,7 @@ TrialResult Trial::run(const TrialOptions& options) {
   const RealTime priority(options.pause_us != 0);
   const uint64_t switches_before = involuntary_switches();
   const auto silence_ticks = static_cast<uint64_t>(kSilence_s * ticks_per_s_);
+  is_late_[0] = is_late_[1] = false;
   start_ticks_ = last_receive_ticks_ = looked_ticks_[0] = looked_ticks_[1] = rte_rdtsc();
   uint64_t last_look = start_ticks_, longest_absence = 0, all_sent_ticks = start_ticks_;
   for (;;) {
