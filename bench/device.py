@@ -52,11 +52,10 @@ class Device:
     """A process with a folder of its own on tmpfs.
 
     `access` and `host`: device strings instead of memif. `ring_bits`: of the packets that a ring of memif has.
-    `peer_options`: of its other end, for DPDK.
     """
 
-    def __init__(self, name, access=None, host=None, environment=None, ring_bits=RING_BITS, peer_options=""):
-        self.name, self.ring_bits, self.peer_options = name, ring_bits, peer_options
+    def __init__(self, name, access=None, host=None, environment=None, ring_bits=RING_BITS):
+        self.name, self.ring_bits = name, ring_bits
         self._ports, self._environment = (access, host), {**os.environ, **(environment or {})}
         self.process = None
         self.folder = None
@@ -72,7 +71,7 @@ class Device:
         return [device or self.memif(port, "server") for port, device in enumerate(self._ports)]
 
     def peer(self, port):
-        return self.memif(port, "client") + self.peer_options
+        return self.memif(port, "client")
 
     def command(self):
         raise NotImplementedError
