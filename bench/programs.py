@@ -42,10 +42,9 @@ class Programs:
         """crypto_ceiling at the same time on each of the cores: a list of rows for each."""
         return [ceiling_rows(text) for text in side_by_side(self.ceiling_commands(sizes, cores))]
 
-    def gaps(self, cores, seconds):
-        """core_gaps at the same time on each of the cores: a row for each."""
-        texts = side_by_side(self.command("core_gaps", "--seconds", seconds, core=core) for core in cores)
-        return [{"core": core, **json.loads(text)} for core, text in zip(cores, texts)]
+    def gaps(self, seconds):
+        """core_gaps on the device's core."""
+        return json.loads(self.run(self.command("core_gaps", "--seconds", seconds, core=self.device_core)))
 
     def generator_command(self, device, *arguments, has_sets=False):
         socket = ["--has-sets"] if has_sets else ["--socket", device.socket]

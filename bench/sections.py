@@ -22,6 +22,7 @@ PIPELINE_KEYS = ("ues", "bytes", "direction", "suite", "mode", "family")
 SUITES = [("hmac-md5-96", "aes-cbc"), ("hmac-sha-1-96", "null"), ("hmac-md5-96", "null"),
           ("hmac-sha-1-96", "des-ede3-cbc"), ("hmac-md5-96", "des-ede3-cbc")]
 OTHER_EVERY = 20  # 5 % of 3DES
+LOADS = (10, 50, 80)  # percent of the loss-free maximum
 
 
 @dataclass
@@ -91,9 +92,6 @@ def gmespd(programs, plan, capacity, **options):
     return Gmespd(programs.build, [programs.device_core], capacity, small_pages=programs.small_pages, **options)
 
 
-LOADS = (10, 50, 80)  # percent of the loss-free maximum
-
-
 def latency(programs, plan):
     """Loss-free maximum, and latency at shares of it, on a core that runs nothing else."""
     rows = []
@@ -112,7 +110,7 @@ def latency(programs, plan):
 def gap_p99_us(programs, plan):
     """What the machine takes from the device's core while only a spinning thread runs there: no latency is better. p99
     by load in percent, the median of windows: a bad second spoils one."""
-    windows = [programs.gaps([programs.device_core], plan.trial_s)[0] for _ in range(5)]
+    windows = [programs.gaps(plan.trial_s) for _ in range(5)]
     return {load: statistics.median(window[f"p99_us_at_{load}"] for window in windows) for load in LOADS}
 
 
@@ -124,20 +122,21 @@ def latency_of(programs, plan, size):
             fastest = traffic.step(0)
             maximum = held(fastest["received_per_s"], plan.holds, lambda rate: traffic.step(rate)["lost"])
             rounds = [[traffic.step(maximum * load / 100) for load in LOADS] for _ in range(4 * plan.repeats)]
-    rows = [{**fastest, "what": "maximum", "load": None, "loss_free_per_s": maximum}]
-    for number, load in enumerate(LOADS):
-        trials = [each[number] for each in rounds]
-        row = {**trials[0], "what": f"load {load} %", "load": load}
-        row["latency"] = {name: statistics.median(trial["latency"][name] for trial in trials)
-                          for name in row["latency"]}
-        row["p99_over_p50_at_10"] = statistics.median(
-            each[number]["latency"]["p99_ns"] / each[0]["latency"]["p50_ns"] for each in rounds)
-        for name in ("offered_per_s", "received_per_s"):
-            row[name] = statistics.median(trial[name] for trial in trials)
-        for name in ("sent", "received", "lost", "untimed"):
-            row[name] = sum(trial[name] for trial in trials)
-        rows.append(row)
-    return rows
+    return [{**fastest, "what": "maximum", "load": None, "loss_free_per_s": maximum},
+            *(load_row(load, trials, rounds) for load, trials in zip(LOADS, zip(*rounds)))]
+
+
+def load_row(load, trials, rounds):
+    """Of the trials at this load, medians and sums. `rounds`: trials of all loads, as LOADS."""
+    row = {**trials[0], "what": f"load {load} %", "load": load}
+    row["latency"] = {name: statistics.median(trial["latency"][name] for trial in trials) for name in row["latency"]}
+    row["p99_over_p50_at_10"] = statistics.median(
+        trial["latency"]["p99_ns"] / at_10["latency"]["p50_ns"] for trial, (at_10, *_) in zip(trials, rounds))
+    for name in ("offered_per_s", "received_per_s"):
+        row[name] = statistics.median(trial[name] for trial in trials)
+    for name in ("sent", "received", "lost", "untimed"):
+        row[name] = sum(trial[name] for trial in trials)
+    return row
 
 
 def held(rate, trials, lost_at):

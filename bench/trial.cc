@@ -27,6 +27,11 @@ constexpr uint64_t kUntimed = 1;
 constexpr uint16_t kAccess = static_cast<uint16_t>(Way::kUplink);
 constexpr uint16_t kHost = static_cast<uint16_t>(Way::kDownlink);
 
+/// What a nap may take, being longer than it was asked to be.
+double nap_max_s(const TrialOptions& options) {
+  return options.pause_us * 4e-6;
+}
+
 uint64_t involuntary_switches() {
   rusage usage;
   getrusage(RUSAGE_THREAD, &usage);
@@ -67,7 +72,7 @@ TrialResult Trial::run(const TrialOptions& options) {
   result_ = {};
   sent_ticks_.assign(frames_.count(), 0);
   next_ = shifted_ticks_ = written_off_ = 0;
-  away_ticks_ = static_cast<uint64_t>((kAway_s + options.pause_us * 4e-6) * ticks_per_s_);
+  away_ticks_ = static_cast<uint64_t>((kAway_s + nap_max_s(options)) * ticks_per_s_);
   discard_leftovers();
   const RealTime priority(options.pause_us != 0);
   const uint64_t switches_before = involuntary_switches();
@@ -116,7 +121,7 @@ uint64_t Trial::due(uint64_t now) {
   const double per_tick = options_.rate_per_s / ticks_per_s_;
   const auto since = static_cast<double>(now - start_ticks_ - shifted_ticks_);
   auto wanted = static_cast<uint64_t>(since * per_tick);
-  const double lag_s = kLag_s + options_.pause_us * 4e-6;
+  const double lag_s = kLag_s + nap_max_s(options_);
   const uint64_t lag_max = 1 + static_cast<uint64_t>(options_.rate_per_s * lag_s);
   if (wanted > next_ + lag_max) {
     shifted_ticks_ +=
