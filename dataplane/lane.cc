@@ -47,24 +47,26 @@ Worker::Lane::Lane(uint32_t pair, const PairQueues& queues, const ipsec::Pipelin
                    Buffers& buffers, HandoffMatrix& handoffs)
     : pair_(pair),
       queues_(queues),
-      burst_packets_(static_cast<uint16_t>(std::min(intake.burst_packets, kBurstMax))),
       worker_(options.worker),
       workers_(options.workers),
       buffers_(buffers),
       handoffs_(handoffs),
-      from_access_({burst_packets_, intake.overload_packets}),
+      call_size_(2 * std::min(intake.burst_packets, kBurstMax)),
+      from_access_({std::min(intake.burst_packets, kBurstMax), intake.overload_packets}),
       pipeline_(options, database, *this) {}
 
-/// Each side may have a burst in every call, and what the other side leaves: the engine is the
-/// faster, the more it gets at once.
+/// Each side may have half of a call, and what the other side leaves: the engine is the faster, the
+/// more it gets at once.
 uint32_t Worker::Lane::poll(uint64_t now_ms) {
+  const uint32_t most = call_size_.packets(), half = most / 2;
   const auto from_host = std::span(from_host_);
-  uint32_t host = receive(Side::kHost, from_host.first(burst_packets_));
+  uint32_t host = receive(Side::kHost, from_host.first(half));
   const std::span<Packet> from_access = from_access_.next(
       pipeline_, now_ms, [this](std::span<Packet> room) { return receive(Side::kAccess, room); },
-      2 * burst_packets_ - host);
-  if (host == burst_packets_ && from_access.size() < burst_packets_)
-    host += receive(Side::kHost, from_host.subspan(host, burst_packets_ - from_access.size()));
+      most - host);
+  if (host == half && from_access.size() < half)
+    host += receive(Side::kHost, from_host.subspan(host, half - from_access.size()));
+  call_size_.took(static_cast<uint32_t>(from_access.size()) + host);
   if (from_access.size() + host != 0 || pipeline_.held_packets() != 0)
     pipeline_.process(from_access, from_host.first(host), now_ms);
   return static_cast<uint32_t>(std::max<size_t>(from_access.size(), from_access_.received())) +

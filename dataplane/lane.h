@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 
+#include "dataplane/ipsec/call_size.h"
 #include "dataplane/ipsec/intake.h"
 #include "dataplane/worker.h"
 
@@ -49,11 +50,11 @@ class Worker::Lane final : public ipsec::PacketIo {
 
   const uint32_t pair_;
   const PairQueues queues_;
-  const uint16_t burst_packets_;
   const uint32_t worker_;
   const uint32_t workers_;
   Buffers& buffers_;
   HandoffMatrix& handoffs_;
+  ipsec::CallSize call_size_;
   ipsec::Intake from_access_;
   std::array<ipsec::Packet, 2 * kBurstMax> from_host_;
   Batch handed_off_[2];
