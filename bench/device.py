@@ -70,8 +70,9 @@ class Device:
         """Device strings: memif where nothing else was said."""
         return [device or self.memif(port, "server") for port, device in enumerate(self._ports)]
 
-    def peer(self, port):
-        return self.memif(port, "client")
+    def peer(self, port, copies=True):
+        """`copies`: the other end does, too, not only the device. Without, EAL must have hugepages there."""
+        return self.memif(port, "client") + ("" if copies else ",zero-copy=yes")
 
     def command(self):
         raise NotImplementedError

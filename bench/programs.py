@@ -49,7 +49,8 @@ class Programs:
     def generator_command(self, device, *arguments, has_sets=False):
         socket = ["--has-sets"] if has_sets else ["--socket", device.socket]
         pages = ["--small-pages"] if self.small_pages else []
-        return self.command("traffic_generator", "--json", "--access", device.peer(0), "--host", device.peer(1),
+        access, host = (device.peer(port, copies=self.small_pages) for port in (0, 1))
+        return self.command("traffic_generator", "--json", "--access", access, "--host", host,
                             "--core", self.generator_core, *socket, *pages, *arguments)
 
     def traffic(self, device, *arguments, has_sets=False):

@@ -260,7 +260,6 @@ void generate(Arguments& arguments) {
   if (arguments.rates.empty() && !arguments.searches && arguments.loads.empty())
     arguments.rates = {0};
   const TrafficPorts ports(arguments.ports);
-  ports.wait_for_link(10);
   std::vector<uint64_t> set_ids;
   if (!arguments.has_sets)
     set_ids =

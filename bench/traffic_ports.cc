@@ -1,11 +1,13 @@
 #include "traffic_ports.h"
 
 #include <fmt/format.h>
+#include <rte_memory.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <stdexcept>
 #include <thread>
 
@@ -23,6 +25,7 @@ using dataplane::PortRole;
 /// More than the rings of both ports hold, should they not copy.
 constexpr uint32_t kMbufs = 32'768;
 constexpr uint32_t kMemory_mb = 256;
+constexpr double kLink_s = 10;
 
 void bind_to(uint32_t core) {
   cpu_set_t set;
@@ -53,14 +56,57 @@ std::unique_ptr<Port> make_port(const char* option, const std::string& device, P
   return std::make_unique<Port>(request, pool);
 }
 
+/// Descriptors of EAL's memory. DPDK's memif hands them to the peer of a port with zero-copy=yes
+/// and closes them, though they are EAL's: the next such port would have none.
+class MemoryDescriptors {
+ public:
+  MemoryDescriptors() { rte_memseg_walk(&MemoryDescriptors::keep, &copies_); }
+  ~MemoryDescriptors() {
+    for (const auto& [descriptor, copy] : copies_) close(copy);
+  }
+  MemoryDescriptors(const MemoryDescriptors&) = delete;
+  MemoryDescriptors& operator=(const MemoryDescriptors&) = delete;
+
+  /// While nothing else opens files: the numbers are free.
+  void open_again() const {
+    for (const auto& [descriptor, copy] : copies_) dup2(copy, descriptor);
+  }
+
+ private:
+  static int keep(const rte_memseg_list*, const rte_memseg* segment, void* copies) {
+    const int descriptor = rte_memseg_get_fd_thread_unsafe(segment);
+    auto& known = *static_cast<std::map<int, int>*>(copies);
+    if (descriptor >= 0 && !known.contains(descriptor)) known.emplace(descriptor, dup(descriptor));
+    return 0;
+  }
+
+  std::map<int, int> copies_;
+};
+
+void wait_for_link(const char* option, const Port& port, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+  while (!port.link_up()) {
+    if (Clock::now() > end)
+      throw std::runtime_error(
+          fmt::format("{} has no link after {} s; is the device under test running with this port?",
+                      option, seconds));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
 }  // namespace
 
 TrafficPorts::TrafficPorts(const TrafficPortsOptions& options) {
   bind_to(options.core);
   eal_ = std::make_unique<dataplane::Eal>(plan(options));
   buffers_ = std::make_unique<dataplane::Buffers>(kMbufs, kFrameBytesMax, 1, kFrameBytesMax);
+  const MemoryDescriptors descriptors;
   access_ = make_port("--access", options.access, PortRole::kAccess, buffers_->frames());
+  wait_for_link("--access", *access_, kLink_s);
+  descriptors.open_again();
   host_ = make_port("--host", options.host, PortRole::kHost, buffers_->frames());
+  wait_for_link("--host", *host_, kLink_s);
 }
 
 TrafficPorts::~TrafficPorts() = default;
@@ -75,19 +121,6 @@ uint16_t TrafficPorts::host() const {
 
 rte_mempool* TrafficPorts::pool() const {
   return buffers_->frames();
-}
-
-void TrafficPorts::wait_for_link(double seconds) const {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-  while (!access_->link_up() || !host_->link_up()) {
-    if (Clock::now() > end)
-      throw std::runtime_error(
-          fmt::format("--access has {} link and --host has {} link after {} s; is the device under "
-                      "test running with these ports?",
-                      access_->link_up() ? "a" : "no", host_->link_up() ? "a" : "no", seconds));
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
 }
 
 }  // namespace gmesp::bench

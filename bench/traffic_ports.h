@@ -29,15 +29,14 @@ struct TrafficPortsOptions {
 
 class TrafficPorts {
  public:
+  /// Returns when both have a link, that is, when somebody is at the other end. Waits ten seconds
+  /// for each.
   explicit TrafficPorts(const TrafficPortsOptions& options);
   ~TrafficPorts();
 
   uint16_t access() const;
   uint16_t host() const;
   rte_mempool* pool() const;
-
-  /// Waits until both have a link, that is, until somebody is at the other end.
-  void wait_for_link(double seconds) const;
 
  private:
   std::unique_ptr<dataplane::Eal> eal_;

@@ -246,20 +246,40 @@ class Figures(unittest.TestCase):
         self.assertEqual(targets.not_measured({}), [f"P{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)])
 
 
+class Traffic:
+    """In place of SteppedTraffic: `loses(rate, trial)` says which trials, counted from one, lose a packet."""
+
+    def __init__(self, loses):
+        self.loses, self.rates = loses, []
+
+    def step(self, rate):
+        self.rates.append(rate)
+        return {"rate": rate, "lost": int(self.loses(rate, len(self.rates)))}
+
+
 class HeldRate(unittest.TestCase):
     def test_it_is_lossless_each_time(self):
-        trials = []
-
-        def lost_at(rate):
-            """Now and then a packet of the faster ones."""
-            trials.append(rate)
-            return int(rate > 900 and len(trials) % 5 == 0)
-
-        self.assertAlmostEqual(sections.held(1000, 5, lost_at), 1000 * 0.97 ** 4)
-        self.assertEqual(trials.count(trials[-1]), 5)
-        self.assertEqual(sections.held(900, 5, lost_at), 900)
+        traffic = Traffic(lambda rate, trial: rate > 900 and trial % 5 == 0)  # now and then, of the faster ones
+        self.assertAlmostEqual(sections.held(traffic, 1000, 5), 1000 * 0.97 ** 4)
+        self.assertEqual(traffic.rates.count(traffic.rates[-1]), 5)
+        self.assertEqual(sections.held(traffic, 900, 5), 900)
         with self.assertRaisesRegex(ProgramError, "lost even at"):
-            sections.held(1000, 5, lambda rate: 1)
+            sections.held(Traffic(lambda rate, trial: True), 1000, 5)
+
+    def test_loads_are_of_a_maximum_that_still_holds(self):
+        plan = sections.Plan(repeats=1, holds=5)
+        # From the second round on the maximum is 700 in place of 1,000.
+        traffic = Traffic(lambda rate, trial: rate > (1000 if trial <= 5 + 3 else 700))
+        maximum, rounds = sections.rounds_of_load(traffic, plan, 1000)
+        self.assertLessEqual(maximum, 700)
+        self.assertGreater(maximum, 700 * 0.97)
+        self.assertEqual(len(rounds), 4)
+        self.assertEqual([trial["rate"] for trial in rounds[0]], [100, 500, 800])
+        for trials in rounds[1:]:
+            self.assertEqual([trial["rate"] for trial in trials], [maximum * load / 100 for load in (10, 50, 80)])
+        with self.assertRaisesRegex(ProgramError, "no maximum lasts"):
+            # Holds when looked for, never in a round.
+            sections.rounds_of_load(Traffic(lambda rate, trial: rate < 900), plan, 1000)
 
 
 @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "a single CPU cannot be given to anybody alone")
