@@ -93,6 +93,14 @@ bool waits_without_end(const std::string& device) {
   return is_virtio_user && device_argument(device, "server") == "1";
 }
 
+/// memif without copies: the peer gets all packet memory, of every port. And DPDK's driver (22.11)
+/// closes the memory's descriptor once connected, so that whoever connects next may get no link.
+bool lends_memory(const std::string& device) {
+  const bool is_memif = device.starts_with("net_memif");
+  // "yes" anywhere, as the driver reads it.
+  return is_memif && device_argument(device, "zero-copy").find("yes") != std::string::npos;
+}
+
 void check_pairs(const Config& config, settings::Reader& reader) {
   std::map<std::string, std::string> users;
   const auto check = [&](const std::string& device, const std::string& key) {
@@ -107,6 +115,9 @@ void check_pairs(const Config& config, settings::Reader& reader) {
     if (waits_without_end(device))
       reader.add(key, settings::toml_quoted(device),
                  "virtio-user without server=1; let the other side (vhost-user) make the socket");
+    if (lends_memory(device))
+      reader.add(key, settings::toml_quoted(device),
+                 "memif without zero-copy=yes; the peer would get all packet memory");
   };
   for (size_t i = 0; i < config.pairs.size(); ++i) {
     check(config.pairs[i].access, fmt::format("pair[{}].access", i));
