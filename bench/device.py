@@ -4,6 +4,7 @@ A device is a context manager: entered it runs and waits for its peer, left it i
 are the servers of one memif socket, access 0 and host 1; `peer(0)` and `peer(1)` are the device strings of the other
 end.
 """
+import contextlib
 import json
 import os
 import re
@@ -114,10 +115,27 @@ class Device:
                 self._kill()
         self._holder.__exit__(None, None, None)
 
+    def daemons(self):
+        """Its processes, which run below `timeout`: one, or none that is left."""
+        of_timeout = self.process.pid
+        children = Path(f"/proc/{of_timeout}/task/{of_timeout}/children").read_text(encoding="ascii")
+        return [int(child) for child in children.split()]
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """Its core is free, and its peers wait."""
+        daemons = self.daemons()
+        for daemon in daemons:
+            os.kill(daemon, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for daemon in daemons:
+                os.kill(daemon, signal.SIGCONT)
+
     def _kill(self):
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
-        for child in children.split():
-            os.kill(int(child), signal.SIGKILL)
+        for daemon in self.daemons():
+            os.kill(daemon, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
 

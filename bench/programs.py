@@ -42,9 +42,10 @@ class Programs:
         """crypto_ceiling at the same time on each of the cores: a list of rows for each."""
         return [ceiling_rows(text) for text in side_by_side(self.ceiling_commands(sizes, cores))]
 
-    def gaps(self, seconds):
-        """core_gaps on the device's core."""
-        return json.loads(self.run(self.command("core_gaps", "--seconds", seconds, core=self.device_core)))
+    def gaps(self, core, seconds, loads):
+        """What the machine takes from a core on which only a spinning thread runs; the p99 that it makes of each load,
+        a share of what a program can do there, in microseconds."""
+        return json.loads(self.run(self.command("core_gaps", "--seconds", seconds, "--loads", *loads, core=core)))
 
     def generator_command(self, device, *arguments, has_sets=False):
         socket = ["--has-sets"] if has_sets else ["--socket", device.socket]

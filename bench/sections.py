@@ -96,36 +96,30 @@ def latency(programs, plan):
     """Loss-free maximum, and latency at shares of it, on a core that runs nothing else."""
     rows = []
     with OwnCore(programs.device_core):
-        before = gap_p99_us(programs, plan)
         for size in plan.sizes:
             say(f"latency: {size} B")
             rows += latency_of(programs, plan, size)
-        after = gap_p99_us(programs, plan)
-    for row in rows:
-        if row["load"]:
-            row["gap_p99_us"] = min(before[row["load"]], after[row["load"]])
     return rows
-
-
-def gap_p99_us(programs, plan):
-    """What the machine takes from the device's core while only a spinning thread runs there: no latency is better. p99
-    by load in percent, the median of windows: a bad second spoils one."""
-    windows = [programs.gaps(plan.trial_s) for _ in range(5)]
-    return {load: statistics.median(window[f"p99_us_at_{load}"] for window in windows) for load in LOADS}
 
 
 def latency_of(programs, plan, size):
     """Cores of a virtual machine lie near each other in one second and far in the next, which halves what memif passes.
     So loads are of a rate that holds, trials are short, and each is held against the trial at 10 % right before it."""
+    seconds = plan.trial_s / 4
+
+    def gap_p99_us(loads):
+        with device.stopped():
+            return programs.gaps(programs.device_core, seconds, loads)["p99_us"]
+
     with gmespd(programs, plan, plan.traffic_ues + 100, ring_bits=10) as device:  # rings as NICs have them
-        with SteppedTraffic(programs, plan, device, "--sizes", size, "--seconds", plan.trial_s / 4) as traffic:
+        with SteppedTraffic(programs, plan, device, "--sizes", size, "--seconds", seconds) as traffic:
             fastest = traffic.step(0)
-            maximum, rounds = rounds_of_load(traffic, plan, fastest["received_per_s"])
+            maximum, rounds = rounds_of_load(traffic, plan, fastest["received_per_s"], gap_p99_us)
     return [{**fastest, "what": "maximum", "load": None, "loss_free_per_s": maximum},
-            *(load_row(load, trials, rounds) for load, trials in zip(LOADS, zip(*rounds)))]
+            *(load_row(load, rounds) for load in LOADS)]
 
 
-def rounds_of_load(traffic, plan, maximum):
+def rounds_of_load(traffic, plan, maximum, gap_p99_us):
     """The loss-free maximum, and rounds of a trial at each load. A round that loses packets shows that the maximum has
     changed: it is looked for again, and the round is of no load that has a name."""
     maximum, rounds = held(traffic, maximum, plan.holds), []
@@ -134,19 +128,30 @@ def rounds_of_load(traffic, plan, maximum):
         if any(trial["lost"] for trial in trials):
             maximum = held(traffic, maximum, plan.holds)
             continue
-        rounds.append(trials)
+        rounds.append(round_of(trials, traffic.step(0)["received_per_s"], gap_p99_us))
         if len(rounds) == 4 * plan.repeats:
             return maximum, rounds
     raise ProgramError("traffic_generator: no maximum lasts long enough to be measured at")
 
 
-def load_row(load, trials, rounds):
-    """Of the trials at this load, medians and sums. `rounds`: trials of all loads, as LOADS."""
+def round_of(trials, fastest_per_s, gap_p99_us):
+    """By load, its trial beside what the machine alone makes of it in the same second. `gap_p99_us`: of loads that are
+    shares of what the device can do. A packet that waits for the machine takes that and what the fastest takes."""
+    base_ns = trials[LOADS.index(10)]["latency"]["p50_ns"]
+    gaps_us = gap_p99_us([min(trial["offered_per_s"] / fastest_per_s, 0.99) for trial in trials])
+    return {load: {**trial, "fastest_per_s": fastest_per_s, "gap_p99_us": gap_us,
+                   "p99_over_p50_at_10": trial["latency"]["p99_ns"] / base_ns,
+                   "bound_over_p50_at_10": (trial["latency"]["min_ns"] + gap_us * 1e3) / base_ns}
+            for load, trial, gap_us in zip(LOADS, trials, gaps_us)}
+
+
+def load_row(load, rounds):
+    """Of the trials at this load, medians and sums."""
+    trials = [each[load] for each in rounds]
     row = {**trials[0], "what": f"load {load} %", "load": load}
     row["latency"] = {name: statistics.median(trial["latency"][name] for trial in trials) for name in row["latency"]}
-    row["p99_over_p50_at_10"] = statistics.median(
-        trial["latency"]["p99_ns"] / at_10["latency"]["p50_ns"] for trial, (at_10, *_) in zip(trials, rounds))
-    for name in ("offered_per_s", "received_per_s"):
+    for name in ("offered_per_s", "received_per_s", "fastest_per_s", "gap_p99_us", "p99_over_p50_at_10",
+                 "bound_over_p50_at_10"):
         row[name] = statistics.median(trial[name] for trial in trials)
     for name in ("sent", "received", "lost", "untimed"):
         row[name] = sum(trial[name] for trial in trials)

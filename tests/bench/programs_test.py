@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -22,6 +23,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import own_core  # noqa: E402
 import sections  # noqa: E402
 import targets  # noqa: E402
+from device import Device  # noqa: E402
 from programs import ProgramError  # noqa: E402
 from secgw.config import configuration  # noqa: E402
 
@@ -226,12 +228,12 @@ class Figures(unittest.TestCase):
         self.assertEqual(self.lines(workers=workers), ["P9 two workers 1.00 (goal 0.95) met"])
 
     def test_what_the_machine_alone_makes_impossible_is_told_as_such(self):
-        def row(size, load, p50_ns, p99_ns, gap_p99_us):
-            return {"bytes": size, "load": load, "latency": {"min_ns": 1000, "p50_ns": p50_ns},
-                    "p99_over_p50_at_10": p99_ns / 2000, "gap_p99_us": gap_p99_us}
+        def row(size, load, p50_ns, ratio, bound):
+            return {"bytes": size, "load": load, "latency": {"p50_ns": p50_ns}, "p99_over_p50_at_10": ratio,
+                    "bound_over_p50_at_10": bound}
 
-        rows = [row(300, 10, 2000, 9000, 7.5), row(300, 80, 3000, 30_000, 10.0), row(600, 10, 2000, 7000, 38.0),
-                row(1400, 10, 2000, 9000, 38.0)]
+        rows = [row(300, 10, 2000, 4.5, 4.25), row(300, 80, 3000, 15.0, 5.5), row(600, 10, 2000, 3.5, 19.5),
+                row(1400, 10, 2000, 4.5, 19.5)]
         self.assertEqual(self.lines(latency=rows), [
             "P6 300B p50 at 10 % load 2.00 us",
             "P6 300B p99 at 10 % load / p50 at 10 % 4.50 (goal at most 4) missed: impossible here, the machine alone "
@@ -247,14 +249,23 @@ class Figures(unittest.TestCase):
 
 
 class Traffic:
-    """In place of SteppedTraffic: `loses(rate, trial)` says which trials, counted from one, lose a packet."""
+    """In place of SteppedTraffic: `loses(rate, trial)` says which trials, counted from one, lose a packet. Of what is
+    sent as fast as it goes, 2,000 a second arrive."""
 
     def __init__(self, loses):
         self.loses, self.rates = loses, []
 
     def step(self, rate):
+        if rate == 0:
+            return {"received_per_s": 2000}
         self.rates.append(rate)
-        return {"rate": rate, "lost": int(self.loses(rate, len(self.rates)))}
+        return {"offered_per_s": rate, "received_per_s": rate, "sent": 10, "received": 10, "untimed": 0,
+                "lost": int(self.loses(rate, len(self.rates))),
+                "latency": {"min_ns": 1000, "p50_ns": 2000, "p99_ns": 10 * rate}}
+
+
+def no_gaps(loads):
+    return [0 for _ in loads]
 
 
 class HeldRate(unittest.TestCase):
@@ -270,16 +281,61 @@ class HeldRate(unittest.TestCase):
         plan = sections.Plan(repeats=1, holds=5)
         # From the second round on the maximum is 700 in place of 1,000.
         traffic = Traffic(lambda rate, trial: rate > (1000 if trial <= 5 + 3 else 700))
-        maximum, rounds = sections.rounds_of_load(traffic, plan, 1000)
+        maximum, rounds = sections.rounds_of_load(traffic, plan, 1000, no_gaps)
         self.assertLessEqual(maximum, 700)
         self.assertGreater(maximum, 700 * 0.97)
         self.assertEqual(len(rounds), 4)
-        self.assertEqual([trial["rate"] for trial in rounds[0]], [100, 500, 800])
+        self.assertEqual([rounds[0][load]["offered_per_s"] for load in (10, 50, 80)], [100, 500, 800])
         for trials in rounds[1:]:
-            self.assertEqual([trial["rate"] for trial in trials], [maximum * load / 100 for load in (10, 50, 80)])
+            self.assertEqual([trials[load]["offered_per_s"] for load in (10, 50, 80)],
+                             [maximum * load / 100 for load in (10, 50, 80)])
         with self.assertRaisesRegex(ProgramError, "no maximum lasts"):
             # Holds when looked for, never in a round.
-            sections.rounds_of_load(Traffic(lambda rate, trial: rate < 900), plan, 1000)
+            sections.rounds_of_load(Traffic(lambda rate, trial: rate < 900), plan, 1000, no_gaps)
+
+    def test_each_round_has_its_own_bound(self):
+        asked = []
+
+        def gap_p99_us(loads):
+            asked.append(loads)
+            return [0, len(asked), 10 * len(asked)]  # each round worse than the one before
+
+        plan = sections.Plan(repeats=1, holds=1)
+        _, rounds = sections.rounds_of_load(Traffic(lambda rate, trial: False), plan, 1000, gap_p99_us)
+        self.assertEqual(asked, [[0.05, 0.25, 0.4]] * 4)  # shares of what arrives at most, not of the maximum
+        row = sections.load_row(80, rounds)
+        self.assertEqual(row["p99_over_p50_at_10"], 8000 / 2000)
+        self.assertEqual(row["gap_p99_us"], 25)
+        self.assertEqual(row["bound_over_p50_at_10"], (1000 + 25_000) / 2000)
+
+
+class Stopped(unittest.TestCase):
+    class Sleep(Device):
+        def command(self):
+            return ["sleep", "60"]
+
+        def ready_text(self):
+            return ""
+
+    def test_a_device_runs_again(self):
+        def state():
+            return Path(f"/proc/{daemon}/stat").read_text(encoding="ascii").split()[2]
+
+        def wait_for(wanted):
+            deadline = time.monotonic() + 10
+            while state() not in wanted and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertIn(state(), wanted)
+
+        with self.Sleep("sleep") as device:
+            deadline = time.monotonic() + 10
+            while not device.daemons() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            daemon, = device.daemons()
+            with self.assertRaises(KeyError), device.stopped():
+                wait_for("T")
+                raise KeyError
+            wait_for("SR")
 
 
 @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "a single CPU cannot be given to anybody alone")

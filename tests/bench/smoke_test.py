@@ -50,6 +50,14 @@ class Registrations(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
         self.assertEqual(json.loads(done.stdout)["ues"], 300)
 
+    def test_users_register_under_traffic(self):
+        command = [ROOT / "bench/registrations", "--build", BUILD, "--ues", "100", "--storms", "0", "--rate", "100",
+                   "--traffic", "--maximum", "2000"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr[-3000:])
+        self.assertRegex(done.stdout, r"traffic: 1000 packets/s")
+        self.assertRegex(done.stdout, r"was away [0-9.]+% of the time")
+
 
 if __name__ == "__main__":
     unittest.main()
