@@ -1,38 +1,43 @@
-// What ciphering costs: nanoseconds per packet by suite, direction, size and batch, on IPsec-MB
-// called directly, through each of our two engines, and through the choice between them.
+// What ciphering costs: nanoseconds per packet by suite, direction, size and batch, on IPsec-MB and
+// on OpenSSL called directly, through each of our two engines, and through the choice between them.
 //
 // One core, 64 SAs in turn with hot keys, every batch finished before the next, every packet's ICV
-// genuine. Medians. Usage: crypto_ceiling [sse|avx|avx2|avx512|auto [ESP payload bytes ...]]
-// 3DES is left out where IPsec-MB has no lanes for it (anything but AVX-512): it takes two
-// microseconds for a byte there.
+// genuine. Medians. Of 3DES only a batch of one is measured where IPsec-MB has no lanes for it
+// (anything but AVX-512): it takes two microseconds for a byte there.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <numeric>
-#include <string_view>
+#include <string>
 #include <vector>
 
 #include "bare_ipsec_mb.h"
+#include "bare_openssl.h"
 #include "crypto/engine.h"
 #include "crypto/engine_choice.h"
 #include "crypto/ipsec_mb_engine.h"
 #include "crypto/job_check.h"
 #include "crypto/openssl_engine.h"
+#include "median.h"
 #include "tsc.h"
 
 namespace {
 
 using namespace gmesp::crypto;
+using gmesp::bench::BareOpenSsl;
 using gmesp::bench::ready;
 using gmesp::bench::ReadyKeys;
 using gmesp::bench::run_fastest;
 
 constexpr uint32_t kSaCount = 64;
 constexpr uint32_t kPacketBytesMax = 2048;
+constexpr uint32_t kPayloadBytesMax = 1984;  ///< beside ESP header, IV, padding and ICV
 constexpr double kRowSeconds = 0.004;
 constexpr uint32_t kSamplesMin = 7;
 constexpr uint32_t kSamplesMax = 2000;
-constexpr std::array<uint32_t, 8> kBatches = {1, 2, 3, 4, 6, 8, 32, 128};
 
 void check(bool holds, const char* what) {
   if (holds) return;
@@ -45,7 +50,7 @@ class Workload {
  public:
   Workload(Suite suite, Direction direction, uint32_t payload_bytes, uint32_t batch)
       : keys_(kSaCount), packets_(batch * kPacketBytesMax), jobs_(batch) {
-    for (uint32_t i = 0; i < kSaCount; ++i) expand_keys(suite, i);
+    for (uint32_t i = 0; i < kSaCount; ++i) expand_keys(suite, direction, i);
     const CipherInfo cipher = info(suite.cipher);
     const uint32_t blocks = (payload_bytes + 2 + cipher.block_bytes - 1) / cipher.block_bytes;
     const uint32_t esp_bytes = kEspHeaderBytes + cipher.iv_bytes + blocks * cipher.block_bytes;
@@ -66,21 +71,26 @@ class Workload {
   }
 
   std::span<CryptoJob> jobs() { return jobs_; }
+  /// Of the SA of this job.
+  BareOpenSsl& bare_openssl(uint32_t job) { return bare_openssl_[job % kSaCount]; }
   /// Undoes the deciphering in place, so that each round finds genuine packets.
   void restore() { std::copy(sealed_.begin(), sealed_.end(), packets_.begin()); }
 
  private:
-  void expand_keys(Suite suite, uint32_t seed) {
+  void expand_keys(Suite suite, Direction direction, uint32_t seed) {
     std::array<uint8_t, kCipherKeyBytesMax> key;
     std::iota(key.begin(), key.end(), static_cast<uint8_t>(seed * 7));
+    const auto integrity_key = std::span(key).first(info(suite.integrity).key_bytes);
+    const auto cipher_key = std::span(key).first(info(suite.cipher).key_bytes);
     SaKeys keys;
-    const auto error = expand(suite, std::span(key).first(info(suite.integrity).key_bytes),
-                              std::span(key).first(info(suite.cipher).key_bytes), keys);
+    const auto error = expand(suite, integrity_key, cipher_key, keys);
     check(error == KeyError::kOk, text(error));
     keys_[seed] = ready(keys, suite);
+    bare_openssl_.emplace_back(suite, direction, integrity_key, cipher_key);
   }
 
   std::vector<ReadyKeys> keys_;
+  std::vector<BareOpenSsl> bare_openssl_;  ///< by SA
   std::vector<uint8_t> packets_;
   std::vector<uint8_t> sealed_;
   std::vector<CryptoJob> jobs_;
@@ -99,64 +109,109 @@ double measure(Workload& workload, double ticks_per_ns, Run run) {
     samples.push_back(static_cast<double>(__rdtsc() - start) / ticks_per_ns);
     total_ns += samples.back();
   }
-  const auto middle = samples.begin() + static_cast<ptrdiff_t>(samples.size() / 2);
-  std::nth_element(samples.begin(), middle, samples.end());
   for (const CryptoJob& job : workload.jobs()) check(job.status == JobStatus::kOk, "job failed");
-  return *middle / static_cast<double>(workload.jobs().size());
+  return gmesp::bench::median(samples) / static_cast<double>(workload.jobs().size());
 }
 
-VectorArch arch_named(std::string_view text) {
-  if (text == "sse") return VectorArch::kSse;
-  if (text == "avx") return VectorArch::kAvx;
-  if (text == "avx2") return VectorArch::kAvx2;
-  if (text == "avx512") return VectorArch::kAvx512;
-  check(text == "auto", "unknown vector extension");
-  return VectorArch::kAuto;
+struct Arguments {
+  VectorArch arch = VectorArch::kAuto;
+  std::vector<uint32_t> sizes = {64, 300, 600, 1400, 1440};
+  std::vector<uint32_t> batches = {1, 2, 3, 4, 6, 8, 16, 32, 64, 128};
+  bool as_json = false;
+};
+
+void print(const nlohmann::json& row) {
+  std::printf("%-22s %-4s %5u %5u %12.0f %10.0f %12.0f %10.0f %10.0f\n",
+              row["suite"].get<std::string>().c_str(), row["direction"].get<std::string>().c_str(),
+              row["bytes"].get<uint32_t>(), row["batch"].get<uint32_t>(),
+              row["ipsec_mb_direct_ns"].get<double>(), row["ipsec_mb_ns"].get<double>(),
+              row["openssl_direct_ns"].get<double>(), row["openssl_ns"].get<double>(),
+              row["engine_ns"].get<double>());
 }
 
-void print_rows(Suite suite, Direction direction, uint32_t payload_bytes, VectorArch arch) {
-  static const double ticks_per_ns = gmesp::bench::ticks_per_ns();
-  const Manager manager = make_manager(arch);
-  IpsecMbEngine lanes(arch);
-  OpenSslEngine single;
-  Engine engine;
-  // Without lanes a packet of 3DES takes IPsec-MB most of a millisecond, however many there are.
-  const bool has_lanes = break_even_jobs(lanes.arch(), suite, direction) != kNeverOnLanes;
-  for (const uint32_t batch : kBatches) {
-    if (batch > 1 && !has_lanes) break;
+class Ceiling {
+ public:
+  explicit Ceiling(const Arguments& arguments)
+      : arguments_(arguments), manager_(make_manager(arguments.arch)), lanes_(arguments.arch) {}
+
+  nlohmann::json rows() {
+    for (const uint32_t bytes : arguments_.sizes)
+      for (uint32_t i = 0; i < kSuiteCount; ++i)
+        for (const Direction direction : {Direction::kOutbound, Direction::kInbound})
+          measure_batches(suite_at(i), direction, bytes);
+    return rows_;
+  }
+
+ private:
+  void measure_batches(Suite suite, Direction direction, uint32_t payload_bytes) {
+    // Without lanes a packet of 3DES takes IPsec-MB most of a millisecond, however many there are.
+    const bool has_lanes = break_even_jobs(lanes_.arch(), suite, direction) != kNeverOnLanes;
+    for (const uint32_t batch : arguments_.batches) {
+      if (batch > 1 && !has_lanes) continue;
+      rows_.push_back(measure_batch(suite, direction, payload_bytes, batch));
+      if (!arguments_.as_json) print(rows_.back());
+    }
+  }
+
+  nlohmann::json measure_batch(Suite suite, Direction direction, uint32_t payload_bytes,
+                               uint32_t batch) {
     Workload workload(suite, direction, payload_bytes, batch);
     std::vector<CryptoJob*> pointers;
     for (CryptoJob& job : workload.jobs()) pointers.push_back(&job);
-    const auto cost = [&](auto run) { return measure(workload, ticks_per_ns, run); };
-    const double direct = cost([&](auto jobs) { run_fastest(manager.get(), jobs); });
-    const double ipsec_mb = cost([&](auto) { lanes.process(pointers); });
-    const double openssl = cost([&](auto jobs) {
-      for (CryptoJob& job : jobs) single.process(job);
-    });
-    const double chosen = cost([&](auto jobs) { engine.process(jobs); });
-    const std::string suite_name(name(suite));
-    std::printf("%-22s %-4s %5u %5u %10.0f %10.0f %10.0f %10.0f\n", suite_name.c_str(),
-                direction == Direction::kOutbound ? "out" : "in", payload_bytes, batch, direct,
-                ipsec_mb, openssl, chosen);
+    const auto cost = [&](auto run) { return measure(workload, ticks_, run); };
+    return {{"suite", std::string(name(suite))},
+            {"direction", direction == Direction::kOutbound ? "out" : "in"},
+            {"bytes", payload_bytes},
+            {"batch", batch},
+            {"ipsec_mb_direct_ns", cost([&](auto jobs) {
+               check(run_fastest(manager_.get(), jobs), "IPsec-MB took fewer packets");
+             })},
+            {"ipsec_mb_ns", cost([&](auto) { lanes_.process(pointers); })},
+            {"openssl_direct_ns", cost([&](auto jobs) {
+               for (uint32_t i = 0; i < batch; ++i) workload.bare_openssl(i).process(jobs[i]);
+             })},
+            {"openssl_ns", cost([&](auto jobs) {
+               for (CryptoJob& job : jobs) single_.process(job);
+             })},
+            {"engine_ns", cost([&](auto jobs) { engine_.process(jobs); })}};
   }
-}
+
+  const Arguments& arguments_;
+  const double ticks_ = gmesp::bench::ticks_per_ns();
+  const Manager manager_;
+  IpsecMbEngine lanes_;
+  OpenSslEngine single_;
+  Engine engine_;
+  nlohmann::json rows_ = nlohmann::json::array();
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const VectorArch arch = arch_named(argc > 1 ? argv[1] : "auto");
-  check(is_supported(arch), "this CPU lacks that vector extension");
-  std::vector<uint32_t> sizes;
-  for (int i = 2; i < argc; ++i) sizes.push_back(static_cast<uint32_t>(std::atoi(argv[i])));
-  if (sizes.empty()) sizes = {64, 300, 1400};
-  std::printf("# ns per packet; IPsec-MB on %s; 'engine' always chooses for this CPU's best\n",
-              std::string(name(IpsecMbEngine(arch).arch())).c_str());
-  std::printf("%-22s %-4s %5s %5s %10s %10s %10s %10s\n", "suite", "dir", "bytes", "batch",
-              "direct", "ipsec-mb", "openssl", "engine");
-  for (const uint32_t bytes : sizes) {
-    for (uint32_t i = 0; i < kSuiteCount; ++i) {
-      print_rows(suite_at(i), Direction::kOutbound, bytes, arch);
-      print_rows(suite_at(i), Direction::kInbound, bytes, arch);
-    }
-  }
+  const std::map<std::string, VectorArch> archs = {{"sse", VectorArch::kSse},
+                                                   {"avx", VectorArch::kAvx},
+                                                   {"avx2", VectorArch::kAvx2},
+                                                   {"avx512", VectorArch::kAvx512},
+                                                   {"auto", VectorArch::kAuto}};
+  CLI::App app("What ciphering costs by suite, direction, size and batch: nanoseconds per packet");
+  Arguments arguments;
+  app.add_option("--arch", arguments.arch, "that IPsec-MB runs on")
+      ->transform(CLI::CheckedTransformer(archs).description("{sse,avx,avx2,avx512,auto}"));
+  app.add_option("--sizes", arguments.sizes, "bytes of ESP payload")
+      ->check(CLI::Range(1u, kPayloadBytesMax))
+      ->capture_default_str();
+  app.add_option("--batches", arguments.batches, "packets a call")
+      ->check(CLI::Range(1u, Engine::kJobsMax))
+      ->capture_default_str();
+  app.add_flag("--json", arguments.as_json);
+  CLI11_PARSE(app, argc, argv);
+  check(is_supported(arguments.arch), "this CPU lacks that vector extension");
+  if (!arguments.as_json)
+    std::printf(
+        "# ns per packet; IPsec-MB on %s; 'engine' always chooses for this CPU's best\n"
+        "%-22s %-4s %5s %5s %12s %10s %12s %10s %10s\n",
+        std::string(name(IpsecMbEngine(arguments.arch).arch())).c_str(), "suite", "dir", "bytes",
+        "batch", "bare IPsec-MB", "ipsec-mb", "bare OpenSSL", "openssl", "engine");
+  const nlohmann::json rows = Ceiling(arguments).rows();
+  if (arguments.as_json) std::puts(rows.dump(1).c_str());
 }

@@ -10,15 +10,13 @@
 
 #include "control/client/gmesp.h"
 #include "crypto/job.h"
+#include "ue_side.h"
 
 namespace gmesp::bench {
 
 inline constexpr uint32_t kIpBytesMin = 100;
 inline constexpr uint32_t kIpBytesMax = 1400;
 inline constexpr uint32_t kFrameBytesMax = 1536;
-
-/// Which two of the four SAs: those between port_uc and port_ps, or port_us and port_pc.
-enum class UeSide : uint8_t { kClient = 0, kServer = 1 };
 
 struct UplinkHeader {
   UeSide side = UeSide::kClient;

@@ -12,7 +12,6 @@
 #include <memory>
 #include <new>
 #include <span>
-#include <vector>
 
 #include "dataplane/ipsec/pipeline.h"
 
@@ -63,11 +62,5 @@ class FrameMemory : public ipsec::PacketIo {
 
   std::unique_ptr<uint8_t, Free> bytes_;
 };
-
-inline double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 }  // namespace gmesp::bench

@@ -99,9 +99,12 @@ bool FrameStore::open(uint8_t* frame, uint32_t frame_bytes, uint64_t& mark) {
   const uint32_t ue = number_of_spi(ipsec::load_be32(frame + esp_offset));
   if (ue - options_.first_ue >= options_.ues) return false;  // also of a lower number
   const crypto::Suite suite = suite_of(options_.subscribers, ue);
-  crypto::CryptoJob job = {
-      &keys_[ue], frame + esp_offset,          frame_bytes - esp_offset - crypto::kIcvBytes,
-      suite,      crypto::Direction::kInbound, crypto::JobStatus::kPending};
+  crypto::CryptoJob job = {&keys_[ue - options_.first_ue],
+                           frame + esp_offset,
+                           frame_bytes - esp_offset - crypto::kIcvBytes,
+                           suite,
+                           crypto::Direction::kInbound,
+                           crypto::JobStatus::kPending};
   engine_.process({&job, 1});
   if (job.status != crypto::JobStatus::kOk) return false;
   const uint32_t text_offset = 8 + crypto::info(suite.cipher).iv_bytes;

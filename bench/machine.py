@@ -2,9 +2,11 @@
 import os
 import platform
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+HUGE_MEGABYTES = 2048
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"dpdk": "libdpdk-dev", "ipsec_mb": "libipsec-mb-dev", "openssl": "libssl-dev", "gcc": "gcc"}
 
@@ -29,10 +31,26 @@ def steal_seconds():
     return int(fields[8]) / os.sysconf("SC_CLK_TCK")
 
 
+def has_huge_pages():
+    """Enough for all programs of a benchmark at the same time. Says so if not."""
+    free = free_huge_megabytes()
+    if free < HUGE_MEGABYTES:
+        print(f"  {free} MB of free hugepages, {HUGE_MEGABYTES} are wanted (scripts/setup): measured without, slower",
+              file=sys.stderr)
+    return free >= HUGE_MEGABYTES
+
+
+def free_huge_megabytes():
+    """Of the usual size of page."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+    number = {name: int(fields.get(name, "0").split()[0]) for name in ("HugePages_Free", "Hugepagesize")}
+    return number["HugePages_Free"] * number["Hugepagesize"] // 1024
+
+
 def describe(build):
     return {"cpu": cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
             "load_average": os.getloadavg()[0],
-            "hugepages_free": output("sh", "-c", "awk '/HugePages_Free/ {print $2}' /proc/meminfo"),
+            "free_huge_megabytes": free_huge_megabytes(),
             "versions": {name: output("dpkg-query", "-W", "-f=${Version}", package)
                          for name, package in PACKAGES.items()},
             "commit": output("git", "rev-parse", "HEAD"),

@@ -30,6 +30,11 @@ uint64_t mixed(uint64_t value) {
   return value ^ value >> 31;
 }
 
+/// Inbound; spi_pc follows, then the outbound ones.
+constexpr uint32_t spi_ps(uint32_t ue) {
+  return 0x10000 + 4 * ue;
+}
+
 std::array<uint8_t, 24> key_bytes(uint32_t ue, uint32_t which) {
   std::array<uint8_t, 24> key;
   for (uint32_t i = 0; i < 3; ++i) {
@@ -62,7 +67,7 @@ ipsec::SaDatabaseOptions database_for(uint32_t ues) {
   return options;
 }
 
-Phones::Phones(const PhoneOptions& options) : options_(options), sequence_(options.ues, 0) {}
+Phones::Phones(const PhoneOptions& options) : options_(options), sequence_(options.ues) {}
 
 shm::SaSetRecord Phones::record(uint32_t ue) const {
   shm::SaSetRecord record{};
@@ -79,7 +84,7 @@ shm::SaSetRecord Phones::record(uint32_t ue) const {
   record.port_us = kUeServerPort;
   record.port_pc = kClientPort;
   record.port_ps = kServerPort;
-  record.spi_ps = 0x10000 + 4 * ue;
+  record.spi_ps = spi_ps(ue);
   record.spi_pc = record.spi_ps + 1;
   record.spi_uc = record.spi_ps + 2;
   record.spi_us = record.spi_ps + 3;
@@ -168,17 +173,19 @@ void Phones::write_udp(uint32_t ue, uint8_t* ip, uint32_t header_bytes, uint16_t
   store_be16(udp + 6, static_cast<uint16_t>(~ipsec::ones_sum({udp, udp_bytes}, sum)));
 }
 
-uint32_t Phones::downlink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const {
+uint32_t Phones::downlink(uint32_t ue, UeSide side, uint32_t ip_bytes, uint8_t* frame) const {
+  const bool is_client = side == UeSide::kClient;
   const ipsec::Address phone = address_of(options_.is_ipv4, ue, false);
   const ipsec::Address local = address_of(options_.is_ipv4, 0, true);
   const uint32_t payload = write_ip(frame, local.bytes.data(), phone.bytes.data(), 17, ip_bytes);
-  write_udp(ue, frame + kEthernetBytes, payload - kEthernetBytes, kClientPort, kUeServerPort,
+  write_udp(ue, frame + kEthernetBytes, payload - kEthernetBytes,
+            is_client ? kServerPort : kClientPort, is_client ? kUeClientPort : kUeServerPort,
             ip_bytes);
   return kEthernetBytes + ip_bytes;
 }
 
 uint32_t Phones::clear_sip(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const {
-  const uint32_t length = downlink(ue, ip_bytes, frame);
+  const uint32_t length = downlink(ue, UeSide::kServer, ip_bytes, frame);
   uint8_t* udp = frame + kEthernetBytes + ipsec::kIpv4HeaderBytesMin;
   store_be16(udp, kSipPort);
   store_be16(udp + 2, kSipPort);
@@ -186,14 +193,17 @@ uint32_t Phones::clear_sip(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const
   return length;
 }
 
-uint32_t Phones::uplink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame, uint32_t& esp_offset) {
+uint32_t Phones::uplink(uint32_t ue, UeSide side, uint32_t ip_bytes, uint8_t* frame,
+                        uint32_t& esp_offset) {
+  const bool is_client = side == UeSide::kClient;
   const ipsec::Address phone = address_of(options_.is_ipv4, ue, false);
   const ipsec::Address local = address_of(options_.is_ipv4, 0, true);
   std::array<uint8_t, 2048> clear;
   const uint32_t header_bytes =
       write_ip(clear.data(), phone.bytes.data(), local.bytes.data(), 17, ip_bytes) - kEthernetBytes;
   uint8_t* ip = clear.data() + kEthernetBytes;
-  write_udp(ue, ip, header_bytes, kUeClientPort, kServerPort, ip_bytes);
+  write_udp(ue, ip, header_bytes, is_client ? kUeClientPort : kUeServerPort,
+            is_client ? kServerPort : kClientPort, ip_bytes);
   const uint8_t* payload = options_.is_tunnel ? ip : ip + header_bytes;
   const uint32_t payload_bytes = options_.is_tunnel ? ip_bytes : ip_bytes - header_bytes;
   const uint8_t next_header = !options_.is_tunnel ? 17 : options_.is_ipv4 ? 4 : 41;
@@ -215,9 +225,10 @@ uint32_t Phones::uplink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame, uint32_t
     esp_offset += kUdpHeaderBytes;
   }
   uint8_t* esp = frame + esp_offset;
-  store_be32(esp, 0x10000 + 4 * ue);
-  store_be32(esp + 4, ++sequence_[ue]);
-  const uint64_t iv = mixed(uint64_t{ue} << 32 | sequence_[ue]);
+  const uint32_t sequence = ++sequence_[ue][static_cast<size_t>(side)];
+  store_be32(esp, spi_ps(ue) + (is_client ? 0 : 1));
+  store_be32(esp + 4, sequence);
+  const uint64_t iv = mixed(uint64_t{ue} << 32 | sequence);
   for (uint32_t i = 0; i < cipher.iv_bytes; i += 8) std::memcpy(esp + 8 + i, &iv, 8);
   uint8_t* text = esp + 8 + cipher.iv_bytes;
   std::memcpy(text, payload, payload_bytes);

@@ -5,6 +5,7 @@
 // memory but their sequence numbers. Units: bytes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "crypto/openssl_engine.h"
 #include "crypto/sa_keys.h"
 #include "dataplane/ipsec/sa_database.h"
+#include "ue_side.h"
 
 namespace gmesp::bench {
 
@@ -38,14 +40,14 @@ class Phones {
 
   /// A frame from the UE, `ip_bytes` of clear IP packet under ESP, with the next sequence number.
   /// Returns its length; `esp_offset` is where the SPI stands.
-  uint32_t uplink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame, uint32_t& esp_offset);
-  /// A clear frame from the host to the UE's server port.
-  uint32_t downlink(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const;
+  uint32_t uplink(uint32_t ue, UeSide side, uint32_t ip_bytes, uint8_t* frame,
+                  uint32_t& esp_offset);
+  /// A clear frame from the host.
+  uint32_t downlink(uint32_t ue, UeSide side, uint32_t ip_bytes, uint8_t* frame) const;
   /// The same from kSipPort to kSipPort and without a UDP checksum, IPv4: clear SIP.
   uint32_t clear_sip(uint32_t ue, uint32_t ip_bytes, uint8_t* frame) const;
 
   crypto::SaKeys keys(uint32_t ue) const;
-  const PhoneOptions& options() const { return options_; }
 
  private:
   shm::SaSetRecord record(uint32_t ue) const;
@@ -56,7 +58,7 @@ class Phones {
                  uint16_t destination_port, uint32_t ip_bytes) const;
 
   const PhoneOptions options_;
-  std::vector<uint32_t> sequence_;
+  std::vector<std::array<uint32_t, 2>> sequence_;  ///< by UE and side
   crypto::OpenSslEngine sealer_;
 };
 

@@ -1,9 +1,11 @@
 """The measuring programs of bench/ as functions: run one, get what it printed as JSON. All are bound to cores."""
 import json
-import re
 import statistics
 import subprocess
 from pathlib import Path
+
+
+SEED = 1  # of what is drawn; pipeline_rate has the same
 
 
 class ProgramError(RuntimeError):
@@ -28,19 +30,18 @@ class Programs:
             raise ProgramError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stderr.strip()[-2000:]}")
         return done.stdout
 
+    def pages(self):
+        return ["--small-pages"] if self.small_pages else []
+
     def pipeline(self, *arguments):
         """Rows of pipeline_rate: the worker loop from memory to memory, beside IPsec-MB alone."""
-        return json.loads(self.run(self.command("pipeline_rate", "--json", *arguments, core=self.device_core)))
+        return json.loads(self.run(self.command("pipeline_rate", "--json", *self.pages(), *arguments,
+                                                core=self.device_core)))
 
-    def pipeline_options(self):
-        return set(re.findall(r"--[a-z][a-z-]*", self.run(self.command("pipeline_rate", "--help"))))
-
-    def ceiling_commands(self, sizes, cores):
-        return [self.command("crypto_ceiling", "auto", *sizes, core=core) for core in cores]
-
-    def ceilings(self, sizes, cores):
+    def ceilings(self, cores, *arguments):
         """crypto_ceiling at the same time on each of the cores: a list of rows for each."""
-        return [ceiling_rows(text) for text in side_by_side(self.ceiling_commands(sizes, cores))]
+        commands = [self.command("crypto_ceiling", "--json", *arguments, core=core) for core in cores]
+        return [json.loads(text) for text in side_by_side(commands)]
 
     def gaps(self, core, seconds, loads):
         """What the machine takes from a core on which only a spinning thread runs; the p99 that it makes of each load,
@@ -49,10 +50,9 @@ class Programs:
 
     def generator_command(self, device, *arguments, has_sets=False):
         socket = ["--has-sets"] if has_sets else ["--socket", device.socket]
-        pages = ["--small-pages"] if self.small_pages else []
         access, host = (device.peer(port, copies=self.small_pages) for port in (0, 1))
         return self.command("traffic_generator", "--json", "--access", access, "--host", host,
-                            "--core", self.generator_core, *socket, *pages, *arguments)
+                            "--core", self.generator_core, "--seed", SEED, *socket, *self.pages(), *arguments)
 
     def traffic(self, device, *arguments, has_sets=False):
         return json.loads(self.run(self.generator_command(device, *arguments, has_sets=has_sets)))
@@ -64,7 +64,7 @@ class Programs:
         return json.loads(self.run(self.churn_command(device, *arguments)))
 
     def capture(self, *arguments):
-        self.run(self.command("esp_capture", *arguments))
+        self.run(self.command("esp_capture", "--seed", SEED, *arguments))
 
 
 def side_by_side(commands):
@@ -75,21 +75,6 @@ def side_by_side(commands):
         if process.returncode:
             raise ProgramError(f"{' '.join(process.args)}: exit status {process.returncode}")
     return texts
-
-
-def ceiling_rows(text):
-    """The table that crypto_ceiling prints: ns per packet."""
-    rows = []
-    for line in text.splitlines():
-        fields = line.split()
-        if len(fields) == 8 and fields[1] in ("in", "out"):
-            numbers = [float(field) for field in fields[4:]]
-            rows.append({"suite": fields[0], "direction": fields[1], "bytes": int(fields[2]), "batch": int(fields[3]),
-                         "ipsec_mb_direct_ns": numbers[0], "ipsec_mb_ns": numbers[1], "openssl_ns": numbers[2],
-                         "engine_ns": numbers[3]})
-    if not rows:
-        raise ProgramError("crypto_ceiling printed no table")
-    return rows
 
 
 def median_rows(runs, keys):

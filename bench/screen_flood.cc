@@ -37,6 +37,7 @@
 #include "dataplane/ipsec/pipeline.h"
 #include "frame_memory.h"
 #include "made_sip.h"
+#include "median.h"
 #include "phones.h"
 
 namespace {
@@ -170,7 +171,8 @@ class OneWorker {
   void fill(Packet& packet, Kind kind) {
     if (kind == Kind::kProtected) {
       uint32_t esp_offset = 0;
-      packet.length = phones_.uplink(++ue_ % kUes, kIpBytes, packet.data, esp_offset);
+      packet.length =
+          phones_.uplink(++ue_ % kUes, bench::UeSide::kClient, kIpBytes, packet.data, esp_offset);
       return;
     }
     packet.length = static_cast<uint32_t>(register_.size());

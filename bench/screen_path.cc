@@ -19,6 +19,7 @@
 #include "dataplane/ipsec/pipeline.h"
 #include "frame_memory.h"
 #include "made_sip.h"
+#include "median.h"
 #include "phones.h"
 
 namespace {
@@ -66,7 +67,8 @@ class Frames {
   }
   uint32_t write(uint32_t ue, uint8_t* frame) {
     uint32_t esp_offset = 0;
-    if (traffic_.is_protected) return phones_.uplink(ue, kIpBytes, frame, esp_offset);
+    if (traffic_.is_protected)
+      return phones_.uplink(ue, bench::UeSide::kClient, kIpBytes, frame, esp_offset);
     return phones_.clear_sip(ue, kIpBytes, frame);
   }
 

@@ -18,9 +18,10 @@ from own_core import OwnCore
 from programs import ProgramError, median_rows
 from secgw.config import configuration
 
-PIPELINE_KEYS = ("ues", "bytes", "direction", "suite", "mode", "family")
+PIPELINE_KEYS = ("ues", "bytes", "direction", "draw", "suite", "mode", "family")
 SUITES = [("hmac-md5-96", "aes-cbc"), ("hmac-sha-1-96", "null"), ("hmac-md5-96", "null"),
           ("hmac-sha-1-96", "des-ede3-cbc"), ("hmac-md5-96", "des-ede3-cbc")]
+DIRECTIONS = ("in", "out", "mixed")
 OTHER_EVERY = 20  # 5 % of 3DES
 LOADS = (10, 50, 80)  # percent of the loss-free maximum
 
@@ -33,6 +34,8 @@ class Plan:
     sizes: list = field(default_factory=lambda: [300, 600, 1400])
     ues: list = field(default_factory=lambda: [1, 1000, 100_000, 1_000_000])
     suites: list = field(default_factory=lambda: SUITES)
+    ceiling_sizes: list = field(default_factory=lambda: [64, 300, 600, 1400, 1440])
+    batches: list = field(default_factory=lambda: [1, 4, 16, 32, 64, 128])
     traffic_ues: int = 1000
     traffic_packets: int = 2_000_000
     trial_s: float = 1.0
@@ -47,9 +50,10 @@ class Plan:
     resolution: float = 0.02
 
 
-SMOKE = Plan(repeats=1, rounds=3, sizes=[300], ues=[1, 1000], suites=SUITES[2:3], traffic_ues=50,
-             traffic_packets=20_000, trial_s=0.1, holds=2, table=2_000, exchange_s=0.5, exchange_rate=500, sas=[1, 10],
-             frames=20_000, capture_packets=1_024, count_s=0.3, resolution=0.3)
+SMOKE = Plan(repeats=1, rounds=3, sizes=[300], ues=[1, 1000], suites=SUITES[2:3],
+             ceiling_sizes=[300], batches=[1, 4], traffic_ues=50, traffic_packets=20_000, trial_s=0.1, holds=2,
+             table=2_000, exchange_s=0.5, exchange_rate=500, sas=[1, 10], frames=20_000, capture_packets=1_024,
+             count_s=0.3, resolution=0.3)
 
 
 def say(text):
@@ -65,7 +69,9 @@ def pipeline(programs, plan):
     runs = []
     for repeat in range(plan.repeats):
         say(f"pipeline {repeat + 1}/{plan.repeats}: numbers of UEs")
-        runs.append(programs.pipeline("--ues", *plan.ues, *sizes))
+        runs.append(programs.pipeline("--ues", *plan.ues, *sizes, "--direction", *DIRECTIONS))
+        say(f"pipeline {repeat + 1}/{plan.repeats}: a few UEs with most of the traffic")
+        runs.append(programs.pipeline("--ues", *plan.ues, *sizes, "--direction", *DIRECTIONS, "--draw", "zipf"))
         for other in others:
             say(f"pipeline {repeat + 1}/{plan.repeats}: {' '.join(other)}")
             reference = programs.pipeline(*thousand, *sizes)
@@ -82,9 +88,9 @@ def beside(reference, rows):
 
 
 def single(programs, plan):
-    """A burst of one packet."""
-    core = [programs.device_core]
-    runs = [[row for row in programs.ceilings(plan.sizes, core)[0] if row["batch"] == 1] for _ in range(plan.repeats)]
+    """Crypto alone, by batch; a burst of one packet among them."""
+    sizes, batches = ["--sizes", *plan.ceiling_sizes], ["--batches", *plan.batches]
+    runs = [programs.ceilings([programs.device_core], *sizes, *batches)[0] for _ in range(plan.repeats)]
     return median_rows(runs, ("suite", "direction", "bytes", "batch"))
 
 
@@ -223,14 +229,17 @@ def churn_under_traffic(programs, plan, device):
                 time.sleep(0.5)
                 row = traffic.step(rate)
                 is_whole = exchange.poll() is None
-                exchanged.append(json.loads(exchange.communicate()[0])["exchange"]["installed_per_s"])
+                said = exchange.communicate()[0]
+            if exchange.returncode:
+                raise ProgramError(f"{' '.join(command)}: exit status {exchange.returncode}")
             if not is_whole:
                 say("churn: the exchange ended before the trial; not counted")
                 continue
+            exchanged.append(json.loads(said)["exchange"]["installed_per_s"])
             during.append(row["received_per_s"])
             lost += row["lost"]
     if not during:
-        return {}
+        raise ProgramError("sa_churn: each exchange ended before the traffic beside it")
     return {"received_per_s_before": statistics.median(before), "received_per_s_during": statistics.median(during),
             "lost": lost, "exchanged_per_s": statistics.median(exchanged), "offered_per_s": rate}
 
@@ -333,8 +342,8 @@ def ceiling_gain(programs, cores):
     def cost(rows):
         return next(row["ipsec_mb_direct_ns"] for row in rows if row["batch"] == 32 and row["direction"] == "out" and
                     row["suite"] == "aes-cbc/hmac-sha-1-96")
-    alone = cost(programs.ceilings([300], cores[:1])[0])
-    return sum(alone / cost(rows) for rows in programs.ceilings([300], cores))
+    alone = cost(programs.ceilings(cores[:1], "--sizes", 300)[0])
+    return sum(alone / cost(rows) for rows in programs.ceilings(cores, "--sizes", 300))
 
 
 def mix(programs, plan):

@@ -53,7 +53,8 @@ def find(rows, **wanted):
 
 
 def pipeline_figures(rows):
-    """P1, P2 and P3."""
+    """P1, P2 and P3: of one direction at a time, UEs at random."""
+    rows = [row for row in rows if row["direction"] in ("in", "out") and row["draw"] == "random"]
     reference = {(row["bytes"], row["direction"]): row for row in rows
                  if all(row.get(key) == value for key, value in REFERENCE.items())}
     for (size, way), row in reference.items():
@@ -86,8 +87,8 @@ def secgw_figures(rows):
 
 def single_figures(rows):
     """P5: an engine call with one packet."""
-    for row in rows:
-        fastest = min(row["ipsec_mb_direct_ns"], row["openssl_ns"])
+    for row in (row for row in rows if row["batch"] == 1):
+        fastest = min(row["ipsec_mb_direct_ns"], row["openssl_direct_ns"], row["openssl_ns"])
         yield Figure("P5", f"{row['suite']} {row['bytes']}B {row['direction']}", row["engine_ns"] / fastest, 1.25,
                      at_most=True)
 
@@ -111,15 +112,17 @@ def churn_figures(churn):
     """P7 and P8."""
     if "exchange" in churn:
         table = churn["table"]
-        yield Figure("P7", f"sets/s installed, {table} in the table", churn["exchange"]["installed_per_s"], 100_000)
+        yield Figure("P7", f"sets installed, {table} in the table", churn["exchange"]["installed_per_s"], 100_000,
+                     unit=" a second")
     if churn.get("traffic"):
         traffic = churn["traffic"]
         share = 100 * (1 - traffic["received_per_s_during"] / traffic["received_per_s_before"])
         yield Figure("P7", f"rate lost at {traffic['exchanged_per_s']:.0f} sets/s", share, 5, at_most=True, unit=" %")
-        yield Figure("P7", "packets lost meanwhile", traffic["lost"], 0, at_most=True)
+        yield Figure("P7", "lost meanwhile", traffic["lost"], 0, at_most=True, unit=" packets")
     if "memory" in churn:
         memory = churn["memory"]
-        yield Figure("P8", f"bytes per SA at {memory['sas']} SAs", memory["bytes_per_sa"], 400, at_most=True)
+        yield Figure("P8", f"memory per SA at {memory['sas']} SAs", memory["bytes_per_sa"], 400, at_most=True,
+                     unit=" bytes")
 
 
 def worker_figures(workers):

@@ -43,19 +43,22 @@ ipsec::Pipeline& Worker::pipeline(uint32_t pair) {
 void Worker::run() {
   rte_rcu_qsbr_thread_register(readers_, index_);
   rte_rcu_qsbr_thread_online(readers_, index_);
-  while (!stopping_.load(std::memory_order_relaxed)) {
-    const uint32_t packets = poll();
-    // No reference into the SA database is held here: removed sets may be reclaimed.
-    rte_rcu_qsbr_quiescent(readers_, index_);
-    if (packets != 0)
-      empty_polls_ = 0;
-    else if (++empty_polls_ >= settings_.idle_after_polls)
-      idle();
-  }
+  while (!stopping_.load(std::memory_order_relaxed)) turn();
   rte_rcu_qsbr_thread_offline(readers_, index_);
   rte_rcu_qsbr_thread_unregister(readers_, index_);
   has_returned_.store(true, std::memory_order_release);
   has_returned_.notify_one();
+}
+
+uint32_t Worker::turn() {
+  const uint32_t packets = poll();
+  // No reference into the SA database is held here: removed sets may be reclaimed.
+  rte_rcu_qsbr_quiescent(readers_, index_);
+  if (packets != 0)
+    empty_polls_ = 0;
+  else if (++empty_polls_ >= settings_.idle_after_polls)
+    idle();
+  return packets;
 }
 
 uint32_t Worker::poll() {

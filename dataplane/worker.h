@@ -48,6 +48,9 @@ class Worker {
   ~Worker();
 
   void run();
+  /// What run() does until stop(): everything that waits, once. Holds no reference into the SA
+  /// database on return. Returns the packets received.
+  uint32_t turn();
   void stop() { stopping_.store(true, std::memory_order_relaxed); }
 
   /// After every worker was told to stop: waits for run() to return, then frees what was received

@@ -1,7 +1,7 @@
 -- Loss of clear SIP to UEs at rising rates: what Pktgen port 1 sent (to gmespd's host port) against what port 0 got back
 -- (from its access port, as ESP).
 --
---   SECONDS=10 RATES="1 10 50 100" pktgen ... -- -P -m "[0].0,[0].1" -f downlink.pkt -f downlink_sweep.lua
+--   SECONDS=10 RATES="1 10 50 100" pktgen ... -- -P -m "1.0,2.1" -f downlink.pkt -f downlink_sweep.lua
 
 local seconds = tonumber(os.getenv("SECONDS")) or 10
 local rates_percent = {}

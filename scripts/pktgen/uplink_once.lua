@@ -1,7 +1,7 @@
 -- Plays the ESP capture that was given with `-s 0:FILE` once: Pktgen port 0 is wired to gmespd's access port, port 1 to
 -- its host port. Pktgen would begin it again for ever, and from then on every packet would be a replay.
 --
---   PACKETS=100000 RATE=10 pktgen ... -- -P -m "[0].0,[0].1" -s 0:uplink.pcap -f uplink_once.lua
+--   PACKETS=100000 RATE=10 pktgen ... -- -P -m "1.0,2.1" -s 0:uplink.pcap -f uplink_once.lua
 --
 -- Prints what was sent on port 0 and what came out on port 1, and ends.
 

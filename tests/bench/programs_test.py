@@ -48,6 +48,10 @@ class CommandLine(unittest.TestCase):
                 ("traffic_generator", ["--access", "a", "--host", "b", "--ues", 0], "--ues"),
                 ("traffic_generator", ["--access", "net_none0", "--host", "net_none1", "--small-pages"], "--access"),
                 ("traffic_generator", ["--access", "a", "--host", "b", "--core", 9999], "--core 9999"),
+                ("pipeline_rate", ["--ues", 0], "--ues"),
+                ("pipeline_rate", ["--draw", "dice"], "--draw"),
+                ("crypto_ceiling", ["--batches", 129], "--batches"),
+                ("crypto_ceiling", ["--sizes", 0], "--sizes"),
                 ("sa_churn", ["--table", -1], "--table"),
                 ("sa_churn", ["--socket", "/nowhere/gmespd.sock"], "/nowhere/gmespd.sock"),
                 ("esp_capture", [], "--pcap"),
@@ -202,7 +206,7 @@ class Figures(unittest.TestCase):
     @staticmethod
     def row(**change):
         return {"suite": "aes-cbc/hmac-sha-1-96", "mode": "transport", "family": 4, "ues": 1000, "bytes": 300,
-                "direction": "in", "pipeline_ns": 200.0, "bare_ns": 100.0, "fastest_ns": 100.0,
+                "draw": "random", "direction": "in", "pipeline_ns": 200.0, "bare_ns": 100.0, "fastest_ns": 100.0,
                 "ciphering_ns": 100.0, "rate_over_bare": 0.5, "rate_over_fastest": 0.5, **change}
 
     def lines(self, **results):
@@ -217,6 +221,18 @@ class Figures(unittest.TestCase):
         rows = sections.beside([self.row()], [self.row(suite="null/hmac-md5-96", pipeline_ns=220.0)])
         self.assertIn("P2 null/hmac-md5-96 transport 300B in 1.20 (goal at most 1.15) missed",
                       self.lines(pipeline=rows))
+
+    def test_goals_are_for_one_direction_and_any_ue_alike(self):
+        rows = [self.row(), self.row(draw="zipf"), self.row(direction="mixed"),
+                self.row(ues=1_000_000, pipeline_ns=150.0, draw="zipf")]
+        self.assertEqual([line for line in self.lines(pipeline=rows) if "goal" in line],
+                         ["P1 300B in 0.50 (goal 0.68) missed"])
+
+    def test_a_single_packet_is_held_against_the_fastest_library(self):
+        row = {"suite": "s", "direction": "in", "bytes": 300, "batch": 1, "ipsec_mb_direct_ns": 300.0,
+               "openssl_direct_ns": 200.0, "openssl_ns": 250.0, "engine_ns": 300.0}
+        self.assertEqual(self.lines(single=[row, {**row, "batch": 16}]),
+                         ["P5 s 300B in 1.50 (goal at most 1.25) missed"])
 
     def test_mix_is_held_against_what_3des_leaves(self):
         # 0.95 * 100 ns + 0.05 * 2,000 ns = 195 ns; the mixture takes 200 ns.
