@@ -5,7 +5,9 @@
 #include <rte_mbuf.h>
 #include <unistd.h>
 
+#include <array>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -21,11 +23,14 @@ class PortTest : public testing::Test {
   static void SetUpTestSuite() {
     const ConfigResult result =
         parse_config("[instance]\nname = \"gmesp-port-test-" + std::to_string(getpid()) +
-                         "\"\n[memory]\npages = \"small\"\npacket_buffers = 4096\n",
+                         "\"\n[memory]\npages = \"small\"\npacket_buffers = 81920\n",
                      "test.toml");
     ASSERT_TRUE(result.errors.empty());
     eal_ = std::make_unique<Eal>(plan_eal(result.config, inspect_machine()));
-    buffers_ = std::make_unique<Buffers>(4096, 1500, 16, 16384);
+    const Config& config = result.config;
+    // All that the configuration asks for, in the memory that was computed for it.
+    buffers_ = std::make_unique<Buffers>(config.memory.packet_buffers, 1500, kLargeBuffers,
+                                         config.fragments.datagram_bytes_max);
   }
   static void TearDownTestSuite() {
     buffers_.reset();
@@ -56,6 +61,18 @@ class PortTest : public testing::Test {
 
 std::unique_ptr<Eal> PortTest::eal_;
 std::unique_ptr<Buffers> PortTest::buffers_;
+
+TEST_F(PortTest, BuffersOnOrdinaryPagesBeginAnywhereInAPage) {
+  constexpr uint32_t kSetBytes = 64, kSets = 64;  // of a first cache with pages of 4 KiB in a way
+  std::array<rte_mbuf*, 256> packets;
+  ASSERT_EQ(rte_pktmbuf_alloc_bulk(buffers_->frames(), packets.data(), packets.size()), 0);
+  std::set<uintptr_t> sets;
+  for (const rte_mbuf* packet : packets)
+    sets.insert(reinterpret_cast<uintptr_t>(packet) / kSetBytes % kSets);
+  rte_pktmbuf_free_bulk(packets.data(), packets.size());
+  EXPECT_GE(sets.size(), kSets / 2);
+  EXPECT_EQ(buffers_->in_use(), 0u);
+}
 
 // Shows: R-C-07
 TEST_F(PortTest, ARingGivesBackWhatItIsSentAndItsRowSaysSo) {
