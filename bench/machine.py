@@ -35,8 +35,8 @@ def has_huge_pages():
     """Enough for all programs of a benchmark at the same time. Says so if not."""
     free = free_huge_megabytes()
     if free < HUGE_MEGABYTES:
-        print(f"  {free} MB of free hugepages, {HUGE_MEGABYTES} are wanted (scripts/setup): measured without, slower",
-              file=sys.stderr)
+        print(f"  {free} MB of free hugepages, {HUGE_MEGABYTES} are wanted (GMESP_HUGEPAGES={HUGE_MEGABYTES // 2} "
+              "scripts/setup): measured without, slower", file=sys.stderr)
     return free >= HUGE_MEGABYTES
 
 

@@ -1,6 +1,7 @@
 """What bench/run measures, section by section: each function returns what targets.py takes.
 
-Rates of different cases are only compared if they were taken in turn (A B A B), and a figure is the median.
+Rates of different cases are only compared if they were taken in turn (A B A B), each with its neighbour in time, and a
+figure is the median of such ratios: a machine that others share changes its speed within a second.
 """
 import contextlib
 import json
@@ -62,29 +63,19 @@ def say(text):
 
 def pipeline(programs, plan):
     """Every case once in each repeat, so that all cases see the same moods of the machine."""
-    sizes = ["--sizes", *plan.sizes, "--rounds", plan.rounds]
-    thousand = ["--ues", min(1000, max(plan.ues))]
+    sizes = ["--sizes", *plan.sizes, "--rounds", plan.rounds, "--reference"]
+    both = ["--ues", *plan.ues, *sizes, "--direction", *DIRECTIONS, "--draw"]
     others = [["--integrity", mac, "--cipher", cipher] for mac, cipher in plan.suites]
     others += [["--mode", "udp-enc-tun"], ["--family", "6"]]
     runs = []
     for repeat in range(plan.repeats):
-        say(f"pipeline {repeat + 1}/{plan.repeats}: numbers of UEs")
-        runs.append(programs.pipeline("--ues", *plan.ues, *sizes, "--direction", *DIRECTIONS))
-        say(f"pipeline {repeat + 1}/{plan.repeats}: a few UEs with most of the traffic")
-        runs.append(programs.pipeline("--ues", *plan.ues, *sizes, "--direction", *DIRECTIONS, "--draw", "zipf"))
+        for draw in ("random", "zipf"):
+            say(f"pipeline {repeat + 1}/{plan.repeats}: numbers of UEs, {draw}")
+            runs.append(programs.pipeline(*both, draw))
         for other in others:
             say(f"pipeline {repeat + 1}/{plan.repeats}: {' '.join(other)}")
-            reference = programs.pipeline(*thousand, *sizes)
-            runs.append(beside(reference, programs.pipeline(*thousand, *other, *sizes)))
+            runs.append(programs.pipeline("--ues", min(1000, max(plan.ues)), *sizes, *other))
     return median_rows(runs, PIPELINE_KEYS)
-
-
-def beside(reference, rows):
-    """What a packet takes beyond its crypto, against AES with SHA-1 measured right before: waits for memory are in it,
-    and they change from minute to minute."""
-    beyond = {(row["bytes"], row["direction"]): row["pipeline_ns"] - row["ciphering_ns"] for row in reference}
-    return [{**row, "beyond_over_reference": (row["pipeline_ns"] - row["ciphering_ns"]) /
-             beyond[row["bytes"], row["direction"]]} for row in rows]
 
 
 def single(programs, plan):
@@ -282,11 +273,12 @@ class SecgwCase:
         rows = []
         for (way, size), frames in self.frames.items():
             say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, {size} B, {way}")
-            ours = gmespd(self.programs, self.plan, self.sas + 100, **frames.devices())
-            rows.append(self.row(frames, ours, size, way))
+            ours = self.row(frames, gmespd(self.programs, self.plan, self.sas + 100, **frames.devices()), size, way)
+            rows.append(ours)
             if self.program:
-                theirs = Secgw(self.program, self.programs.device_core, self.config, self.sas, **frames.devices())
-                rows.append(self.row(frames, theirs, size, way))
+                secgw = Secgw(self.program, self.programs.device_core, self.config, self.sas, **frames.devices())
+                rows.append(self.row(frames, secgw, size, way))
+                ours["over_secgw"] = ours["received_per_s"] / rows[-1]["received_per_s"]
         return rows
 
     def row(self, frames, device, size, way):
@@ -317,9 +309,9 @@ def captured_rate(programs, plan, captures, cores, sets, ues, packets):
 
 
 def workers(programs, plan):
-    """One and two workers of gmespd beside one and two crypto ceilings, in turn."""
+    """One and two workers of gmespd beside one and two crypto ceilings, in turn: what the second adds."""
     cores = [programs.device_core, programs.generator_core]
-    ones, twos, gains = [], [], []
+    rows = []
     with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
         captures, sets, ues = [], Path(folder) / "sets", plan.traffic_ues * 2
         programs.capture("--sets", sets, "--ues", ues)
@@ -330,11 +322,11 @@ def workers(programs, plan):
         for repeat in range(plan.repeats):
             say(f"workers {repeat + 1}/{plan.repeats}")
             packets = plan.capture_packets
-            ones.append(captured_rate(programs, plan, captures[:1], cores[:1], sets, ues, packets))
-            twos.append(captured_rate(programs, plan, captures, cores, sets, ues, packets))
-            gains.append(ceiling_gain(programs, cores))
-    return {"one_per_s": statistics.median(ones), "two_per_s": statistics.median(twos),
-            "ceiling_gain": statistics.median(gains)}
+            one = captured_rate(programs, plan, captures[:1], cores[:1], sets, ues, packets)
+            two = captured_rate(programs, plan, captures, cores, sets, ues, packets)
+            gain = ceiling_gain(programs, cores)
+            rows.append({"one_per_s": one, "two_per_s": two, "ceiling_gain": gain, "over_ceilings": two / one / gain})
+    return median_rows([rows], ())[0]
 
 
 def ceiling_gain(programs, cores):

@@ -213,12 +213,12 @@ class Figures(unittest.TestCase):
         return [figure.line() for figure in targets.figures(results)]
 
     def test_lines_read_as_promised(self):
-        rows = [self.row(), self.row(ues=1_000_000, pipeline_ns=270.0)]
+        rows = [self.row(), self.row(ues=1_000_000, rate_over_reference=0.74)]
         self.assertIn("P3 300B in 0.74 (goal 0.72) met", self.lines(pipeline=rows))
         self.assertIn("P1 300B in 0.50 (goal 0.68) missed", self.lines(pipeline=rows))
 
     def test_cost_beyond_crypto(self):
-        rows = sections.beside([self.row()], [self.row(suite="null/hmac-md5-96", pipeline_ns=220.0)])
+        rows = [self.row(), self.row(suite="null/hmac-md5-96", beyond_over_reference=1.2)]
         self.assertIn("P2 null/hmac-md5-96 transport 300B in 1.20 (goal at most 1.15) missed",
                       self.lines(pipeline=rows))
 
@@ -234,13 +234,19 @@ class Figures(unittest.TestCase):
         self.assertEqual(self.lines(single=[row, {**row, "batch": 16}]),
                          ["P5 s 300B in 1.50 (goal at most 1.25) missed"])
 
+    def test_a_peer_is_held_against_its_neighbour_in_time(self):
+        row = {"device": "gmespd", "sas": 1000, "bytes": 300, "way": "uplink", "received_per_s": 4e6, "over_secgw": 1.4}
+        alone = {**row, "sas": 1}
+        del alone["over_secgw"]
+        self.assertEqual(self.lines(secgw=[row, alone]), ["P4 300B uplink 1000 SAs 1.40 (goal 1.35) met"])
+
     def test_mix_is_held_against_what_3des_leaves(self):
         # 0.95 * 100 ns + 0.05 * 2,000 ns = 195 ns; the mixture takes 200 ns.
         mix = {"share": 0.05, "first_per_s": 1e7, "other_per_s": 5e5, "mixed_per_s": 5e6}
         self.assertEqual(self.lines(mix=mix), ["P10 5 % 3DES 0.97 (goal 0.9) met"])
 
     def test_workers_are_held_against_the_ceiling_of_the_same_cores(self):
-        workers = {"one_per_s": 1e6, "two_per_s": 1.5e6, "ceiling_gain": 1.5}
+        workers = {"one_per_s": 1e6, "two_per_s": 1.5e6, "ceiling_gain": 1.5, "over_ceilings": 1.0}
         self.assertEqual(self.lines(workers=workers), ["P9 two workers 1.00 (goal 0.95) met"])
 
     def test_what_the_machine_alone_makes_impossible_is_told_as_such(self):
