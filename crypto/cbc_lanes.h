@@ -1,9 +1,9 @@
 // AES-128-CBC encryption of many packets at once, four of them in each register of AVX-512
 // (RFC 3602).
 //
-// In CBC a block waits for the one before it, so that a packet alone leaves the AES unit idle most
-// of the time. IPsec-MB takes sixteen packets at once; thirty-two fill it. Deciphering knows no
-// such wait and is left to IPsec-MB.
+// In CBC a block waits for the one before it, so that a packet alone leaves the AES units idle most
+// of the time. IPsec-MB takes sixteen packets at once, which fill one unit; two need thirty-two.
+// Deciphering knows no such wait and is left to IPsec-MB.
 //
 // Threading: keeps no state. Ownership: borrows everything for the call. Errors: none, given valid
 // arguments. Source: FIPS 197, NIST SP 800-38A 6.2. No branch and no address depends on a key or a
@@ -14,6 +14,7 @@
 #include <span>
 
 #include "crypto/lane_order.h"
+#include "crypto/lane_width.h"
 
 namespace gmesp::crypto {
 
@@ -28,6 +29,6 @@ struct CbcMessage {
 bool has_cbc_lanes();
 
 /// At most kLaneMessagesMax messages. Only where has_cbc_lanes().
-void encrypt_cbc(std::span<const CbcMessage> messages) noexcept;
+void encrypt_cbc(LaneWidth width, std::span<const CbcMessage> messages) noexcept;
 
 }  // namespace gmesp::crypto

@@ -76,13 +76,50 @@ constexpr uint32_t kSines[64] = {
     0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391,
 };
 
-/// Steps of SHA-1 until all of `v` stand where they stood: a is v[0], then v[4], and so on. `w`:
-/// word of the first step; the first `made` steps make the words sixteen behind theirs.
+/// Of SHA-1, for each quarter of twenty steps.
+constexpr int kMixing[4] = {kChoice, kParity, kMajority, kParity};
+constexpr uint32_t kConstants[4] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
+
+/// A step of SHA-1. `v` stays where it is: a is v[0] in the first of five steps, then v[4], and so
+/// on.
+template <uint32_t quarter, uint32_t n>
+[[GMESP_LANES]] inline void take_step(Lanes<n> (&v)[5], uint32_t step, const Lanes<n>& word) {
+  const uint32_t i = step % 5;
+  const Lanes<n>&a = v[(5 - i) % 5], &c = v[(7 - i) % 5], &d = v[(8 - i) % 5];
+  Lanes<n>&b = v[(6 - i) % 5], &e = v[(9 - i) % 5];
+  // What the step before has just made, a, comes last, and what is mixed from it before that.
+  const Lanes<n> known = whole(sum(sum(e, word), kConstants[quarter]));
+  const Lanes<n> rest = whole(sum(known, looked_up<kMixing[quarter]>(b, c, d)));
+  b = turned(b, 30);
+  e = sum(rest, turned(a, 5));
+}
+
+/// Of SHA-1 in one register: twenty steps. The sixteen words that others are made of stay in
+/// registers, each new one in the place of the oldest: two thirds of the instructions that a
+/// register of two takes.
+template <uint32_t quarter>
+[[GMESP_LANES]] inline void run_quarter(Lanes<1> (&v)[5], Lanes<1> (&w)[kHashBlockWords],
+                                        BlockReader<Sha1Lanes, 1>& reader) {
+#pragma GCC unroll 20
+  for (uint32_t i = 0; i < 20; ++i) {
+    const uint32_t step = quarter * 20 + i;
+    Lanes<1>& word = w[step % 16];
+    if (step >= 16) {
+      const Lanes<1> others = looked_up<kParity>(word, w[(step + 2) % 16], w[(step + 8) % 16]);
+      word = turned(difference(others, w[(step + 13) % 16]), 1);
+    }
+    take_step<quarter>(v, i, word);
+    if (i % 5 == 4) reader.template step<quarter>(i / 5);
+  }
+}
+
+/// Of SHA-1 in more registers, whose words are in memory: five steps. `w`: word of the first; the
+/// first `made` steps make the words sixteen behind theirs.
 ///
 /// Steps are in loops, six kilobytes of code in all. Eighty in a row are twenty kilobytes, and by
 /// where its pages happened to lie in memory, the same program took up to twice as long.
-template <int mixing, uint32_t made, uint32_t n>
-[[GMESP_LANES]] inline void five_steps(Lanes<n> (&v)[5], Lanes<n>* w, uint32_t constant) {
+template <uint32_t quarter, uint32_t made, uint32_t n>
+[[GMESP_LANES]] inline void five_steps(Lanes<n> (&v)[5], Lanes<n>* w) {
   asm("" : "+r"(w) : : "memory");  // what was read before is in memory, not in registers
   constexpr uint32_t kRead = made == 0 ? 5 : made + 2;
   Lanes<n> words[kRead], new_words[5];
@@ -95,33 +132,25 @@ template <int mixing, uint32_t made, uint32_t n>
           looked_up<kParity>(words[i + 2], w[i + 8], i < 3 ? w[i + 13] : new_words[i - 3]);
       w[i + 16] = new_words[i] = turned(difference(others, words[i]), 1);
     }
-    const Lanes<n>&a = v[(5 - i) % 5], &c = v[(7 - i) % 5], &d = v[(8 - i) % 5];
-    Lanes<n>&b = v[(6 - i) % 5], &e = v[(9 - i) % 5];
-    // What the step before has just made, a, comes last, and what is mixed from it before that.
-    const Lanes<n> known = whole(sum(sum(e, words[i]), constant));
-    const Lanes<n> rest = whole(sum(known, looked_up<mixing>(b, c, d)));
-    b = turned(b, 30);
-    e = sum(rest, turned(a, 5));
+    take_step<quarter>(v, i, words[i]);
   }
 }
 
 /// Of SHA-1: twenty steps.
 template <uint32_t quarter, uint32_t n>
-[[GMESP_LANES]] inline void run_quarter(Lanes<n> (&v)[5], Lanes<n>* w,
+[[GMESP_LANES]] inline void run_quarter(Lanes<n> (&v)[5], Lanes<n> (&words)[Sha1Lanes::kBlockWords],
                                         BlockReader<Sha1Lanes, n>& reader) {
-  constexpr int kMixing[4] = {kChoice, kParity, kMajority, kParity};
-  constexpr uint32_t kConstants[4] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
-  w += quarter * 20;
+  Lanes<n>* w = words + quarter * 20;
   // The last sixteen of the eighty words are those that no other is made of.
   constexpr bool kIsLast = quarter == 3;
   uint32_t turn = 0;
   if (kIsLast) {
-    five_steps<kMixing[quarter], 4>(v, w, kConstants[quarter]);
+    five_steps<quarter, 4>(v, w);
     reader.template step<quarter>(turn++);
   }
 #pragma GCC unroll 1
   for (; turn < reader.kTurns; ++turn) {
-    five_steps<kMixing[quarter], kIsLast ? 0 : 5>(v, w + turn * 5, kConstants[quarter]);
+    five_steps<quarter, kIsLast ? 0 : 5>(v, w + turn * 5);
     reader.template step<quarter>(turn);
   }
 }
@@ -130,7 +159,7 @@ template <uint32_t quarter, uint32_t n>
 template <uint32_t quarter, uint32_t n>
 [[GMESP_LANES]] inline void run_quarter(Lanes<n> (&v)[4], const Lanes<n>* block,
                                         BlockReader<Md5Lanes, n>& reader) {
-  constexpr int kMixing[4] = {kChoice, kChoice, kParity, kMd5Last};
+  constexpr int kMd5Mixing[4] = {kChoice, kChoice, kParity, kMd5Last};
 #pragma GCC unroll 1
   for (uint32_t turn = 0; turn < reader.kTurns; ++turn) {
 #pragma GCC unroll 4
@@ -138,8 +167,8 @@ template <uint32_t quarter, uint32_t n>
       const Lanes<n>&b = v[(5 - i) % 4], &c = v[(6 - i) % 4], &d = v[(7 - i) % 4];
       Lanes<n>& a = v[(4 - i) % 4];
       const uint32_t step = turn * 4 + i;
-      const Lanes<n> mixed = quarter == 1 ? looked_up<kMixing[quarter]>(d, b, c)
-                                          : looked_up<kMixing[quarter]>(b, c, d);
+      const Lanes<n> mixed = quarter == 1 ? looked_up<kMd5Mixing[quarter]>(d, b, c)
+                                          : looked_up<kMd5Mixing[quarter]>(b, c, d);
       const Lanes<n> rest =
           whole(sum(sum(a, block[md5_word<quarter>(step)]), kSines[quarter * 16 + step]));
       a = sum(b, turned(sum(rest, mixed), kMd5Bits[quarter][i]));
@@ -149,17 +178,17 @@ template <uint32_t quarter, uint32_t n>
 }
 
 /// Four quarters, and what comes out is added to what went in.
-template <class Hash, uint32_t n>
-[[GMESP_LANES]] inline void compress_in_quarters(Lanes<n> (&state)[Hash::kWords], Lanes<n>* block,
+template <class Hash, uint32_t n, class Words>
+[[GMESP_LANES]] inline void compress_in_quarters(Lanes<n> (&state)[Hash::kWords], Words& words,
                                                  const BlockPlace<n>& next) {
   BlockReader<Hash, n> reader(next);
   Lanes<n> v[Hash::kWords];
 #pragma GCC unroll 5
   for (uint32_t i = 0; i < Hash::kWords; ++i) v[i] = state[i];
-  run_quarter<0>(v, block, reader);
-  run_quarter<1>(v, block, reader);
-  run_quarter<2>(v, block, reader);
-  run_quarter<3>(v, block, reader);
+  run_quarter<0>(v, words, reader);
+  run_quarter<1>(v, words, reader);
+  run_quarter<2>(v, words, reader);
+  run_quarter<3>(v, words, reader);
 #pragma GCC unroll 5
   for (uint32_t i = 0; i < Hash::kWords; ++i) state[i] = sum(state[i], v[i]);
 }
@@ -169,7 +198,14 @@ template <class Hash, uint32_t n>
 template <uint32_t n>
 [[GMESP_AVX512]] void Sha1Lanes::compress(Lanes<n> (&state)[kWords], Lanes<n> (&block)[kBlockWords],
                                           const BlockPlace<n>& next) noexcept {
-  compress_in_quarters<Sha1Lanes>(state, block, next);
+  if constexpr (n == 1) {
+    Lanes<n> words[kHashBlockWords];
+#pragma GCC unroll 16
+    for (uint32_t i = 0; i < kHashBlockWords; ++i) words[i] = block[i];
+    compress_in_quarters<Sha1Lanes>(state, words, next);
+  } else {
+    compress_in_quarters<Sha1Lanes>(state, block, next);
+  }
 }
 
 template <uint32_t n>

@@ -1,8 +1,9 @@
 // MD5 and SHA-1 on many messages at once, a message in each 32-bit lane of AVX-512's registers.
 //
 // Shape: a state is kWords words, a block sixteen; each is the same word of sixteen messages, or of
-// thirty-two in two registers. A step of either algorithm waits for the one before: two registers
-// take half as long again as one, or in MD5 no longer. Units: bytes, 32-bit words.
+// thirty-two in two registers. A step of either algorithm waits for the one before. On CPUs with
+// four units of 512 bits, two registers take half as long again as one; on those with two, one
+// register of SHA-1 fills them, and one and a half of MD5. Units: bytes, 32-bit words.
 // Threading: no state. Only where the CPU has AVX-512 F and BW. Source: RFC 1321 3.4, FIPS 180-4
 // 6.1.2.
 #pragma once
@@ -34,6 +35,7 @@ template <uint32_t n>
 struct BlockPlace {
   const uint8_t* const* starts;  ///< one for each lane
   size_t offset;
+  size_t fetched;   ///< offset of what is asked for meanwhile
   Lanes<n>* block;  ///< kHashBlockWords
 };
 
@@ -67,10 +69,7 @@ class BlockReader {
     const __m512i b = _mm512_loadu_si512(starts[1] + place_.offset);
     const __m512i c = _mm512_loadu_si512(starts[2] + place_.offset);
     const __m512i d = _mm512_loadu_si512(starts[3] + place_.offset);
-    // A batch of packets is in the second cache; what comes after this block, in the first.
-    constexpr size_t kAheadBytes = 2 * kHashBlockBytes;
-    for (uint32_t row = 0; row < 4; ++row)
-      _mm_prefetch(starts[row] + place_.offset + kAheadBytes, _MM_HINT_T0);
+    for (uint32_t row = 0; row < 4; ++row) _mm_prefetch(starts[row] + place_.fetched, _MM_HINT_T0);
     const __m512i ab_low = _mm512_maskz_unpacklo_epi32(0xffff, a, b);
     const __m512i ab_high = _mm512_maskz_unpackhi_epi32(0xffff, a, b);
     const __m512i cd_low = _mm512_maskz_unpacklo_epi32(0xffff, c, d);

@@ -47,6 +47,9 @@ class Group {
   using State = Lanes<n>[Hash::kWords];
   using Place = BlockPlace<n>;
   static constexpr uint32_t kBlocks = Hash::kIsOverwritten ? 1 : 2;
+  /// A batch of packets is in the second cache or farther; what comes soon, in the first. Not what
+  /// lies behind the packets, which would be a quarter more of small ones.
+  static constexpr uint32_t kBlocksAhead = 2;
   /// What a message ends in: the bytes behind its whole blocks, and the padding.
   struct alignas(kHashBlockBytes) Tail {
     uint8_t blocks[2][kHashBlockBytes];
@@ -63,7 +66,7 @@ class Group {
       _mm512_store_si512(tails_[lane].blocks[0],
                          _mm512_maskz_loadu_epi32(kBothStates, keys + kInnerAt));
     }
-    read_block({starts_, 0, blocks_[0]});
+    read_block({starts_, 0, 0, blocks_[0]});
     for (uint32_t i = 0; i < n; ++i)
       for (uint32_t word = 0; word < Hash::kWords; ++word) {
         inner[word].in[i] = Hash::ordered(blocks_[0][word].in[i]);
@@ -105,15 +108,18 @@ class Group {
     }
     // Then all are at their tails together, whose two blocks stand behind each other.
     const bool are_even = common == longest;
-    const auto offset_of = [&](uint32_t at) -> size_t {
-      if (at < common) return size_t{at} * kHashBlockBytes;
-      if (at > common && are_even) return kHashBlockBytes;
-      for (uint32_t lane = 0; lane < kLanes; ++lane) starts_[lane] = block(lane, at);
-      return 0;
+    const auto place_of = [&](uint32_t at) -> Place {
+      Lanes<n>* block = blocks_[at % kBlocks];
+      if (at < common)
+        return {starts_, at * size_t{kHashBlockBytes},
+                std::min(at + kBlocksAhead, common - 1) * size_t{kHashBlockBytes}, block};
+      if (at > common && are_even) return {starts_, kHashBlockBytes, kHashBlockBytes, block};
+      for (uint32_t lane = 0; lane < kLanes; ++lane) starts_[lane] = this->block(lane, at);
+      return {starts_, 0, 0, block};
     };
-    read_block({starts_, offset_of(0), blocks_[0]});
+    read_block(place_of(0));
     for (uint32_t at = 0; at < most; ++at) {
-      const Place following = {starts_, offset_of(at + 1), blocks_[(at + 1) % kBlocks]};
+      const Place following = place_of(at + 1);
       if (at < least)
         Hash::compress(state, blocks_[at % kBlocks], following);
       else
@@ -164,7 +170,7 @@ class Group {
       words[Hash::kLengthAt].in[i] = _mm512_set1_epi32(kBits);
     }
     // Nothing follows; what was read last is read again.
-    Hash::compress(state, words, {starts_, 0, blocks_[kBlocks - 1]});
+    Hash::compress(state, words, {starts_, 0, 0, blocks_[kBlocks - 1]});
   }
 
   [[GMESP_LANES]] void write(const State& digests) const {
@@ -187,16 +193,17 @@ class Group {
   Lanes<n> blocks_[kBlocks][Hash::kBlockWords];
 };
 
-template <class Hash>
+/// In groups of so many registers at most.
+template <class Hash, uint32_t registers>
 [[GMESP_AVX512]] void write_icvs_by(std::span<const HmacMessage> messages) {
   LaneOrder order;
   order_by_length(messages, all_blocks, order);
   std::span<const uint8_t> left(order.data(), messages.size());
   while (!left.empty()) {
-    constexpr size_t kMost = 2 * kLanesOfRegister;
+    constexpr size_t kMost = registers * kLanesOfRegister;
     const auto group = left.first(std::min(left.size(), kMost));
     if (group.size() > kLanesOfRegister)
-      Group<Hash, 2>(messages.data(), group).write_icvs();
+      Group<Hash, registers>(messages.data(), group).write_icvs();
     else
       Group<Hash, 1>(messages.data(), group).write_icvs();
     left = left.subspan(group.size());
@@ -209,11 +216,14 @@ bool has_hmac_lanes() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
 }
 
-void write_icvs(Integrity integrity, std::span<const HmacMessage> messages) noexcept {
+void write_icvs(LaneWidth width, Integrity integrity,
+                std::span<const HmacMessage> messages) noexcept {
   if (integrity == Integrity::kHmacMd5_96)
-    write_icvs_by<Md5Lanes>(messages);
+    write_icvs_by<Md5Lanes, 2>(messages);
+  else if (width == LaneWidth::kWide)
+    write_icvs_by<Sha1Lanes, 2>(messages);
   else
-    write_icvs_by<Sha1Lanes>(messages);
+    write_icvs_by<Sha1Lanes, 1>(messages);
 }
 
 }  // namespace gmesp::crypto

@@ -15,6 +15,7 @@
 #include <span>
 
 #include "crypto/lane_order.h"
+#include "crypto/lane_width.h"
 #include "crypto/sa_keys.h"
 #include "crypto/suite.h"
 
@@ -31,6 +32,7 @@ struct HmacMessage {
 bool has_hmac_lanes();
 
 /// At most kLaneMessagesMax messages; all keys are of `integrity`. Only where has_hmac_lanes().
-void write_icvs(Integrity integrity, std::span<const HmacMessage> messages) noexcept;
+void write_icvs(LaneWidth width, Integrity integrity,
+                std::span<const HmacMessage> messages) noexcept;
 
 }  // namespace gmesp::crypto

@@ -63,7 +63,7 @@ void JobStages::cipher_in_lanes(std::span<CryptoJob* const> jobs) {
       messages[count++] = {job->keys->cipher_key.data(), job->esp + kEspHeaderBytes,
                            job->esp + kAesClearBytes,
                            (job->esp_bytes - kAesClearBytes) / kBlockBytes};
-  encrypt_cbc({messages.data(), count});
+  encrypt_cbc(lane_width_, {messages.data(), count});
 }
 
 bool JobStages::cipher_in_burst(std::span<CryptoJob* const> jobs) {
@@ -88,8 +88,8 @@ void JobStages::hash_in_lanes(std::span<CryptoJob* const> jobs) {
         job.suite.integrity == Integrity::kHmacSha1_96 ? sha1[sha1_count++] : md5[md5_count++];
     message = {job.keys, job.esp, job.esp_bytes, icv(i, job)};
   }
-  write_icvs(Integrity::kHmacSha1_96, {sha1.data(), sha1_count});
-  write_icvs(Integrity::kHmacMd5_96, {md5.data(), md5_count});
+  write_icvs(lane_width_, Integrity::kHmacSha1_96, {sha1.data(), sha1_count});
+  write_icvs(lane_width_, Integrity::kHmacMd5_96, {md5.data(), md5_count});
 }
 
 bool JobStages::hash_in_burst(std::span<CryptoJob* const> jobs) {

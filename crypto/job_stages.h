@@ -20,6 +20,7 @@
 #include "crypto/hmac_lanes.h"
 #include "crypto/icv.h"
 #include "crypto/job.h"
+#include "crypto/lane_width.h"
 
 namespace gmesp::crypto {
 
@@ -37,7 +38,7 @@ class JobStages {
 
  private:
   bool cipher(std::span<CryptoJob* const> jobs);
-  static void cipher_in_lanes(std::span<CryptoJob* const> jobs);
+  void cipher_in_lanes(std::span<CryptoJob* const> jobs);
   bool cipher_in_burst(std::span<CryptoJob* const> jobs);
   bool hash(std::span<CryptoJob* const> jobs);
   bool decipher(std::span<CryptoJob* const> jobs);
@@ -52,6 +53,7 @@ class JobStages {
   IMB_MGR* const manager_;
   const bool has_cbc_lanes_;
   const bool has_hmac_lanes_;
+  const LaneWidth lane_width_ = lane_width_of_cpu();
   /// The library's jobs; what is equal for all is written once.
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> ciphers_{};
   std::array<IMB_JOB, IMB_MAX_BURST_SIZE> hashes_{};

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "lane_widths.h"
 #include "reference.h"
 
 namespace gmesp::crypto::test {
@@ -36,7 +37,7 @@ class Messages {
                            blocks[i]});
   }
 
-  void encrypt() { encrypt_cbc(messages_); }
+  void encrypt(LaneWidth width) { encrypt_cbc(width, messages_); }
 
   void expect_ciphered() const {
     for (size_t i = 0; i < messages_.size(); ++i) {
@@ -60,32 +61,34 @@ class Messages {
   std::vector<CbcMessage> messages_;
 };
 
-class CbcLanes : public testing::Test {
+class CbcLanes : public testing::TestWithParam<LaneWidth> {
  protected:
   void SetUp() override {
     if (!has_cbc_lanes()) GTEST_SKIP() << "no AVX-512 with AES on this CPU";
   }
   Random random_{7};
 };
+INSTANTIATE_TEST_SUITE_P(Widths, CbcLanes, lane_widths(),
+                         [](const auto& info) { return lane_width_name(info.param); });
 
 /// Odd and even numbers of blocks, up to more than a frame has.
 // Shows: R-7.1-01
-TEST_F(CbcLanes, EveryLength) {
+TEST_P(CbcLanes, EveryLength) {
   std::vector<uint32_t> blocks;
   for (uint32_t i = 0; i < kLaneMessagesMax; ++i) blocks.push_back(i);
   for (int round = 0; round < 4; ++round) {
     std::shuffle(blocks.begin(), blocks.end(), random_);
     Messages messages(blocks, random_);
-    messages.encrypt();
+    messages.encrypt(GetParam());
     messages.expect_ciphered();
   }
 }
 
 // Shows: R-7.1-01
-TEST_F(CbcLanes, EveryNumberOfMessages) {
+TEST_P(CbcLanes, EveryNumberOfMessages) {
   for (uint32_t count = 0; count <= kLaneMessagesMax; ++count) {
     Messages messages(std::vector<uint32_t>(count, 19), random_);
-    messages.encrypt();
+    messages.encrypt(GetParam());
     messages.expect_ciphered();
   }
 }
@@ -93,7 +96,7 @@ TEST_F(CbcLanes, EveryNumberOfMessages) {
 /// Long ones beside short ones: those that end first must stay as they are. Also longer than those
 /// that are put in order.
 // Shows: R-7.1-01
-TEST_F(CbcLanes, AnyMixtureOfLengths) {
+TEST_P(CbcLanes, AnyMixtureOfLengths) {
   rc::check([&] {
     const auto blocks =
         *rc::gen::resize(kLaneMessagesMax,
@@ -101,7 +104,7 @@ TEST_F(CbcLanes, AnyMixtureOfLengths) {
                              {{8, rc::gen::inRange(0u, 100u)}, {1, rc::gen::inRange(0u, 4096u)}})));
     RC_PRE(blocks.size() <= kLaneMessagesMax);
     Messages messages(blocks, random_);
-    messages.encrypt();
+    messages.encrypt(GetParam());
     messages.expect_ciphered();
   });
 }

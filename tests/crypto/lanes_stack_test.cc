@@ -63,16 +63,16 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, HmacStack, HmacStack::algorithms(), HmacSta
 /// so that a register of states is one word again and again.
 // Shows: R-7.1-01
 TEST_P(HmacStack, NothingOfTheKeysIsLeft) {
-  const Association association = random_association({GetParam(), Cipher::kNull}, random_);
+  const Association association = random_association({integrity(), Cipher::kNull}, random_);
   const Bytes bytes = random_bytes(random_, 312);
   Bytes icv(kIcvBytes);
   const HmacMessage message = {&association.keys, bytes.data(), static_cast<uint32_t>(bytes.size()),
                                icv.data()};
-  const uint32_t words = GetParam() == Integrity::kHmacMd5_96 ? 4 : 5;
+  const uint32_t words = integrity() == Integrity::kHmacMd5_96 ? 4 : 5;
   for (const uint32_t count : {1u, 16u, 32u, kLaneMessagesMax}) {
     Stack stack;
     const std::vector<HmacMessage> messages(count, message);
-    stack.call([&] { write_icvs(GetParam(), messages); });
+    stack.call([&] { write_icvs(width(), integrity(), messages); });
     ASSERT_TRUE(stack.is_used());
     for (uint32_t at = 0; at < words; ++at)
       for (const uint32_t word :
@@ -107,18 +107,20 @@ class AesStack : public testing::Test {
 // Shows: R-7.1-01
 TEST_F(AesStack, EncryptionLeavesNothingOfTheKeys) {
   const Bytes iv = random_bytes(random_, 16);
-  for (const uint32_t blocks : {7u, 8u})
-    for (const uint32_t count : {1u, 16u, 32u, kLaneMessagesMax}) {
-      SCOPED_TRACE(std::to_string(count) + " messages of " + std::to_string(blocks) + " blocks");
-      Bytes texts = random_bytes(random_, size_t{count} * blocks * 16);
-      std::vector<CbcMessage> messages;
-      for (uint32_t i = 0; i < count; ++i)
-        messages.push_back(
-            {key_.data(), iv.data(), texts.data() + size_t{i} * blocks * 16, blocks});
-      Stack stack;
-      stack.call([&] { encrypt_cbc(messages); });
-      expect_none(stack, encryption_);
-    }
+  for (const LaneWidth width : {LaneWidth::kNarrow, LaneWidth::kWide})
+    for (const uint32_t blocks : {7u, 8u})
+      for (const uint32_t count : {1u, 16u, 32u, kLaneMessagesMax}) {
+        SCOPED_TRACE(lane_width_name(width) + ", " + std::to_string(count) + " messages of " +
+                     std::to_string(blocks) + " blocks");
+        Bytes texts = random_bytes(random_, size_t{count} * blocks * 16);
+        std::vector<CbcMessage> messages;
+        for (uint32_t i = 0; i < count; ++i)
+          messages.push_back(
+              {key_.data(), iv.data(), texts.data() + size_t{i} * blocks * 16, blocks});
+        Stack stack;
+        stack.call([&] { encrypt_cbc(width, messages); });
+        expect_none(stack, encryption_);
+      }
 }
 
 // Shows: R-7.1-01
