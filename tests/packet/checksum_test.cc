@@ -13,7 +13,8 @@ namespace {
 // Shows: R-D-X1
 TEST(Checksum, EqualsNaiveSumAtAnyLengthAndAlignment) {
   const Bytes bytes = pattern(2100);
-  for (uint32_t start = 0; start < 9; ++start) {
+  constexpr uint32_t kLineBytes = 64;
+  for (uint32_t start = 0; start <= kLineBytes; ++start) {
     for (uint32_t count = 0; count < 140; ++count) {
       const Bytes exact(bytes.begin() + start, bytes.begin() + start + count);
       ASSERT_EQ(ones_sum(exact), naive_sum(exact)) << start << "+" << count;
