@@ -84,6 +84,7 @@ uint32_t Worker::Lane::receive(Side side, std::span<Packet> room) {
     rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
   uint32_t mended = 0;
   for (uint16_t i = 0; i < count; ++i) {
+    if (i + 2 * kAhead < count) rte_prefetch0(mbufs[i + 2 * kAhead]);
     if (i + kAhead < count) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + kAhead], void*));
     if (mend(mbufs[i], side)) fill(mbufs[i], room[mended++]);
   }

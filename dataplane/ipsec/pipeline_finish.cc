@@ -41,7 +41,7 @@ const uint8_t* esp_header_in(const Packet& packet, uint16_t encapsulation_port) 
 void Pipeline::prefetch_for_checksum(const Working& working) {
   constexpr uint32_t kLongBytes = 512;
   if (working.side == Side::kAccess && working.packet->length >= kLongBytes)
-    prefetch_payload(*working.packet);
+    prefetch_again(*working.packet);
 }
 
 void Pipeline::finish() {
