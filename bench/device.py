@@ -124,18 +124,27 @@ class Device:
     @contextlib.contextmanager
     def stopped(self):
         """Its core is free, and its peers wait."""
-        daemons = self.daemons()
-        for daemon in daemons:
-            os.kill(daemon, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            for daemon in daemons:
-                os.kill(daemon, signal.SIGCONT)
+            self._signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def resumed(self):
+        """Within stopped(): runs for a while."""
+        self._signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGSTOP)
+
+    def _signal(self, number):
+        for daemon in self.daemons():
+            os.kill(daemon, number)
 
     def _kill(self):
-        for daemon in self.daemons():
-            os.kill(daemon, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self.process.kill()
         self.process.wait()
 

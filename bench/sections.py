@@ -46,6 +46,7 @@ class Plan:
     exchange_rate: int = 10_000
     sas: list = field(default_factory=lambda: [1, 1000, 100_000])
     frames: int = 4_000_000
+    turns: int = 20  # in which devices have them
     capture_packets: int = 65_536
     count_s: float = 3
     resolution: float = 0.02
@@ -53,7 +54,7 @@ class Plan:
 
 SMOKE = Plan(repeats=1, rounds=3, sizes=[300], ues=[1, 1000], suites=SUITES[2:3],
              ceiling_sizes=[300], batches=[1, 4], traffic_ues=50, traffic_packets=20_000, trial_s=0.1, holds=2,
-             table=2_000, exchange_s=0.5, exchange_rate=500, sas=[1, 10], frames=20_000, capture_packets=1_024,
+             table=2_000, exchange_s=0.5, exchange_rate=500, sas=[1, 10], frames=20_000, turns=2, capture_packets=1_024,
              count_s=0.3, resolution=0.3)
 
 
@@ -236,8 +237,9 @@ def churn_under_traffic(programs, plan, device):
 
 
 def secgw(programs, plan, program):
-    """gmespd and ipsec-secgw (if there is that program) in turn, same frames, same ports, same core. A number of SAs
-    that one of them does not start with is told and left out."""
+    """gmespd and ipsec-secgw (if there is that program), same frames, same ports, same core, each stopped while the
+    other has its turn: a neighbour on the machine that comes or goes is in few of their ratios. A number of SAs that
+    one of them does not start with is told and left out."""
     runs = []
     for sas in plan.sas:
         with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
@@ -265,7 +267,8 @@ class SecgwCase:
                 path = folder / f"{way}-{size}"
                 programs.capture("--differences", path, "--size", size, "--direction", way, "--packets", count,
                                  *options)
-                self.frames[way, size] = Frames(programs.build, path, is_uplink=way == "uplink")
+                self.frames[way, size] = Frames(programs.build, path, way == "uplink",
+                                                  plan.frames // plan.turns)
         with open(self.sets, encoding="ascii") as lines, open(self.config, "w", encoding="ascii") as out:
             out.writelines(line + "\n" for line in configuration(lines))
 
@@ -273,21 +276,36 @@ class SecgwCase:
         rows = []
         for (way, size), frames in self.frames.items():
             say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, {size} B, {way}")
-            ours = self.row(frames, gmespd(self.programs, self.plan, self.sas + 100, **frames.devices()), size, way)
-            rows.append(ours)
+            rates = self.rates(frames)
+            for name, of_device in rates.items():
+                rows.append({"device": name, "sas": self.sas, "bytes": size, "way": way,
+                             "received_per_s": statistics.median(of_device)})
             if self.program:
-                secgw = Secgw(self.program, self.programs.device_core, self.config, self.sas, **frames.devices())
-                rows.append(self.row(frames, secgw, size, way))
-                ours["over_secgw"] = ours["received_per_s"] / rows[-1]["received_per_s"]
+                ours, theirs = rates.values()
+                rows[-2]["over_secgw"] = statistics.median(our / their for our, their in zip(ours, theirs))
         return rows
 
-    def row(self, frames, device, size, way):
-        frames.close(self.plan.frames)
-        with device:
-            if isinstance(device, Gmespd):
-                load(device, self.sets)
-            rate = frames.rate(device)
-        return {"device": device.name, "sas": self.sas, "bytes": size, "way": way, "received_per_s": rate}
+    def rates(self, frames):
+        """Of each turn, by the names of the devices: ours first."""
+        frames.close()
+        turns = range(self.plan.turns)
+        with contextlib.ExitStack() as running, contextlib.ExitStack() as stopped:
+            devices = []
+            for device in self.devices(frames):
+                devices.append(running.enter_context(device))
+                if isinstance(device, Gmespd):
+                    load(device, self.sets)
+                stopped.enter_context(device.stopped())
+            rates = [[frames.turn(turn, device) for device in devices] for turn in turns]
+            stopped.close()
+            shares = [frames.share_sent(len(turns), device) for device in devices]
+        return {device.name: [rate * share for rate in of_device]
+                for device, share, of_device in zip(devices, shares, zip(*rates))}
+
+    def devices(self, frames):
+        yield gmespd(self.programs, self.plan, self.sas + 100, **frames.devices())
+        if self.program:
+            yield Secgw(self.program, self.programs.device_core, self.config, self.sas, **frames.devices())
 
 
 def load(device, sets):
