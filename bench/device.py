@@ -117,27 +117,27 @@ class Device:
 
     def daemons(self):
         """Its processes, which run below `timeout`: one, or none that is left."""
+        if self.process.poll() is not None:
+            return []
         of_timeout = self.process.pid
         children = Path(f"/proc/{of_timeout}/task/{of_timeout}/children").read_text(encoding="ascii")
         return [int(child) for child in children.split()]
 
-    @contextlib.contextmanager
     def stopped(self):
-        """Its core is free, and its peers wait."""
-        self._signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._signal(signal.SIGCONT)
+        """A context: its core is free, and its peers wait."""
+        return self._between(signal.SIGSTOP, signal.SIGCONT)
+
+    def resumed(self):
+        """A context within stopped(): it runs for a while."""
+        return self._between(signal.SIGCONT, signal.SIGSTOP)
 
     @contextlib.contextmanager
-    def resumed(self):
-        """Within stopped(): runs for a while."""
-        self._signal(signal.SIGCONT)
+    def _between(self, first, last):
+        self._signal(first)
         try:
             yield
         finally:
-            self._signal(signal.SIGSTOP)
+            self._signal(last)
 
     def _signal(self, number):
         for daemon in self.daemons():

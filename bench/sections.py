@@ -262,13 +262,13 @@ class SecgwCase:
         # Clear SIP may come again, ESP only once to a device.
         counts = {"downlink": min(plan.frames, plan.capture_packets), "uplink": plan.frames}
         self.frames = {}
+        of_turn = plan.frames // plan.turns
         for way, count in counts.items():
             for size in (size for size in plan.sizes if size in (300, 1400)):
                 path = folder / f"{way}-{size}"
                 programs.capture("--differences", path, "--size", size, "--direction", way, "--packets", count,
                                  *options)
-                self.frames[way, size] = Frames(programs.build, path, way == "uplink",
-                                                  plan.frames // plan.turns)
+                self.frames[way, size] = Frames(programs.build, path, is_uplink=way == "uplink", packets=of_turn)
         with open(self.sets, encoding="ascii") as lines, open(self.config, "w", encoding="ascii") as out:
             out.writelines(line + "\n" for line in configuration(lines))
 
@@ -277,12 +277,11 @@ class SecgwCase:
         for (way, size), frames in self.frames.items():
             say(f"secgw {repeat + 1}/{self.plan.repeats}: {self.sas} SAs, {size} B, {way}")
             rates = self.rates(frames)
-            for name, of_device in rates.items():
-                rows.append({"device": name, "sas": self.sas, "bytes": size, "way": way,
-                             "received_per_s": statistics.median(of_device)})
+            of_case = [{"device": name, "sas": self.sas, "bytes": size, "way": way,
+                        "received_per_s": statistics.median(of_device)} for name, of_device in rates.items()]
             if self.program:
-                ours, theirs = rates.values()
-                rows[-2]["over_secgw"] = statistics.median(our / their for our, their in zip(ours, theirs))
+                of_case[0]["over_secgw"] = statistics.median(ours / theirs for ours, theirs in zip(*rates.values()))
+            rows += of_case
         return rows
 
     def rates(self, frames):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -339,6 +340,14 @@ class Stopped(unittest.TestCase):
         def ready_text(self):
             return ""
 
+    @staticmethod
+    def daemon_of(device):
+        deadline = time.monotonic() + 10
+        while not device.daemons() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        daemon, = device.daemons()
+        return daemon
+
     def test_a_device_runs_again(self):
         def state():
             return Path(f"/proc/{daemon}/stat").read_text(encoding="ascii").split()[2]
@@ -350,14 +359,22 @@ class Stopped(unittest.TestCase):
             self.assertIn(state(), wanted)
 
         with self.Sleep("sleep") as device:
-            deadline = time.monotonic() + 10
-            while not device.daemons() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            daemon, = device.daemons()
+            daemon = self.daemon_of(device)
             with self.assertRaises(KeyError), device.stopped():
+                wait_for("T")
+                with device.resumed():
+                    wait_for("SR")
                 wait_for("T")
                 raise KeyError
             wait_for("SR")
+
+    def test_one_that_ends_meanwhile_hides_no_error(self):
+        with self.Sleep("sleep") as device:
+            daemon = self.daemon_of(device)
+            with self.assertRaises(KeyError), device.stopped(), device.resumed():
+                os.kill(daemon, signal.SIGKILL)
+                device.process.wait(10)
+                raise KeyError
 
 
 @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "a single CPU cannot be given to anybody alone")
