@@ -34,7 +34,6 @@ pages = "{pages}"
 packet_buffers = {buffers}
 [sa]
 capacity_sets = {capacity}
-memory_path = "{folder}/sa"
 restore = false
 [limits]
 clear_packets_per_second = 0
@@ -174,6 +173,12 @@ class Gmespd(Device):
 
     def ready_text(self):
         return "runs:"
+
+    def __exit__(self, *_):
+        sa_memory = re.search(r"SA memory: (/\S+)", self.log())
+        super().__exit__()
+        if sa_memory:  # still there if it had to be killed
+            Path(sa_memory[1]).unlink(missing_ok=True)
 
     def gmespctl(self, *arguments):
         """What it printed, from JSON. Its errors go to stderr."""

@@ -21,6 +21,9 @@
 
 namespace gmesp::dataplane {
 
+/// A path that the machine decides (sa_memory_place.h).
+inline constexpr const char* kAutoMemoryPath = "auto";
+
 struct Config {
   struct Instance {
     std::string name = "gmespd";
@@ -71,7 +74,7 @@ struct Config {
   struct Sa {
     uint32_t capacity_sets = 100'000;
     uint32_t replay_window_packets = 128;
-    std::string memory_path = "/dev/shm/{instance}.sa";  ///< empty: anonymous memory
+    std::string memory_path = kAutoMemoryPath;  ///< empty: anonymous memory
     bool restore = true;      ///< the sets that a dead process left in memory_path
     bool key_export = false;  ///< raw keys are kept and given to root and our own user
     friend bool operator==(const Sa&, const Sa&) = default;

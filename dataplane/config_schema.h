@@ -35,6 +35,10 @@ using settings::WholeNumber;
 
 inline constexpr uint64_t kRateMax = 4'000'000'000;
 
+inline bool is_memory_path(std::string_view text) {
+  return text == kAutoMemoryPath || is_path_or_empty(text);
+}
+
 inline constexpr std::pair<std::string_view, Config::Idle> kIdleNames[] = {
     {"sleep", Config::Idle::kSleep},
     {"yield", Config::Idle::kYield},
@@ -172,9 +176,11 @@ void visit_security(Visitor& v, Config& config) {
           "Sets at a time; a UE that re-registers has two for a while.");
     v.key("replay_window_packets", config.sa.replay_window_packets, WholeNumber{64, 4096, 64, 32},
           "RFC 2406 3.4.3.");
-    v.key(
-        "memory_path", config.sa.memory_path, Text{is_path_or_empty, "an absolute path or \"\""},
-        "File for keys and state, on tmpfs or hugetlbfs, readable by nobody else. \"\": no file.");
+    v.key("memory_path", config.sa.memory_path,
+          Text{is_memory_path, "an absolute path, \"auto\" or \"\""},
+          "File for keys and state, on tmpfs or hugetlbfs, readable by nobody else. \"auto\":\n"
+          "{instance}.sa on a hugetlbfs that is mounted and has pages to spare, else in /dev/shm.\n"
+          "\"\": no file.");
     v.key(
         "restore", config.sa.restore, Boolean{},
         "After a crash, go on with the sets that the dead gmespd left in memory_path. false: wipe "

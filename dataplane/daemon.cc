@@ -22,6 +22,7 @@
 #include "dataplane/eal.h"
 #include "dataplane/pipeline_options.h"
 #include "dataplane/port_pairs.h"
+#include "dataplane/sa_memory_place.h"
 #include "dataplane/screen_control.h"
 #include "dataplane/unmap_guard.h"
 #include "dataplane/version.h"
@@ -121,11 +122,11 @@ void control_loop(Controller& controller, shm::Server& server, const StopSignal&
   }
 }
 
-ipsec::SaDatabaseOptions database_options(const Config& config) {
+ipsec::SaDatabaseOptions database_options(const Config& config, const std::string& memory_path) {
   ipsec::SaDatabaseOptions options;
   options.capacity_sets = config.sa.capacity_sets;
   options.window_packets = config.sa.replay_window_packets;
-  options.memory_path = config.sa.memory_path;
+  options.memory_path = memory_path;
   options.protected_ports = protected_ports(config);
   options.restore = config.sa.restore;
   options.keep_raw_keys = config.sa.key_export;
@@ -183,11 +184,14 @@ int run(const Config& config) {
   const StopSignal stop;
   const EalPlan plan = plan_eal(config, inspect_machine());
   for (const std::string& lost : plan.lost) spdlog::warn("{}", lost);
+  const SaMemoryPlace sa_memory = place_sa_memory(config, plan, find_memory_folders());
+  if (!sa_memory.lost.empty()) spdlog::warn("{}", sa_memory.lost);
   const Eal eal(plan);
   const auto workers = static_cast<uint32_t>(plan.worker_cores.size());
 
-  ipsec::SaDatabase database(database_options(config));
-  log_restoration(database, config.sa.memory_path);
+  ipsec::SaDatabase database(database_options(config, sa_memory.path));
+  spdlog::info("SA memory: {}", sa_memory.path.empty() ? "no file" : sa_memory.path);
+  log_restoration(database, sa_memory.path);
   withdraw_configured(config, database);
   if (const std::string& failure = database.memory().lock_failure(); !failure.empty())
     spdlog::warn("keys may be swapped out: {}", failure);

@@ -19,6 +19,7 @@ namespace gmesp::dataplane {
 namespace {
 
 constexpr uint64_t kMegabyte = 1 << 20;
+constexpr const char* kHugePages = "/sys/kernel/mm/hugepages";
 
 std::vector<std::string> pci_devices(const Config& config) {
   std::vector<std::string> devices;
@@ -113,14 +114,20 @@ Machine inspect_machine() {
       if (CPU_ISSET(core, &set)) machine.allowed_cores.push_back(core);
   if (machine.allowed_cores.empty()) machine.allowed_cores.push_back(0);
   std::error_code error;  // no such folder: a kernel without hugepages
-  for (const auto& entry : std::filesystem::directory_iterator("/sys/kernel/mm/hugepages", error)) {
+  for (const auto& entry : std::filesystem::directory_iterator(kHugePages, error)) {
     uint64_t kilobytes = 0;
-    if (std::sscanf(entry.path().filename().c_str(), "hugepages-%lukB", &kilobytes) != 1) continue;
-    const uint64_t free = read_number(entry.path() / "free_hugepages");
-    const uint64_t reserved = read_number(entry.path() / "resv_hugepages");
-    machine.free_huge_bytes += (free - std::min(free, reserved)) * kilobytes * 1024;
+    if (std::sscanf(entry.path().filename().c_str(), "hugepages-%lukB", &kilobytes) == 1)
+      machine.free_huge_bytes += free_huge_bytes(kilobytes * 1024);
   }
   return machine;
+}
+
+uint64_t free_huge_bytes(uint64_t page_bytes) {
+  const auto folder =
+      std::filesystem::path(kHugePages) / fmt::format("hugepages-{}kB", page_bytes / 1024);
+  const uint64_t free = read_number(folder / "free_hugepages");
+  const uint64_t reserved = read_number(folder / "resv_hugepages");
+  return (free - std::min(free, reserved)) * page_bytes;
 }
 
 EalPlan plan_eal(const Config& config, const Machine& machine) {

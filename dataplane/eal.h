@@ -25,6 +25,8 @@ struct Machine {
   uint64_t free_huge_bytes = 0;
 };
 Machine inspect_machine();
+/// In pages of one size that nobody has taken or reserved.
+uint64_t free_huge_bytes(uint64_t page_bytes);
 
 struct EalPlan {
   std::vector<std::string> arguments;  ///< without the program's name

@@ -94,6 +94,11 @@ BootId boot_id() {
 
 }  // namespace
 
+uint64_t SaMemory::bytes_needed(uint32_t capacity_sets, uint32_t window_packets, bool keep_raw_keys,
+                                uint64_t page_bytes) {
+  return round_up(sections(capacity_sets, window_packets, keep_raw_keys).end, page_bytes);
+}
+
 SaMemory::SaMemory(const SaMemoryOptions& options)
     : path_(options.path),
       capacity_sets_(options.capacity_sets),
@@ -104,7 +109,7 @@ SaMemory::SaMemory(const SaMemoryOptions& options)
       exceptions_at_start_(std::uncaught_exceptions()) {
   try {
     if (!path_.empty()) open_file();
-    bytes_ = round_up(sections(capacity_sets_, window_packets_, keep_raw_keys_).end, page_bytes_);
+    bytes_ = bytes_needed(capacity_sets_, window_packets_, keep_raw_keys_, page_bytes_);
     if (!path_.empty()) {
       settle_old_file();
       reserve_file();

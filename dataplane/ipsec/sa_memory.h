@@ -66,6 +66,10 @@ struct SaMemoryHeader {
 
 class SaMemory {
  public:
+  /// Of a mapping in such pages.
+  static uint64_t bytes_needed(uint32_t capacity_sets, uint32_t window_packets, bool keep_raw_keys,
+                               uint64_t page_bytes);
+
   explicit SaMemory(const SaMemoryOptions& options);
   ~SaMemory();
   SaMemory(const SaMemory&) = delete;

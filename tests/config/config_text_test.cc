@@ -33,7 +33,8 @@ TEST(ConfigDefaults, AnEmptyFileRunsOnTwoTaps) {
 }
 
 TEST(ConfigDefaults, PathsCarryTheInstanceName) {
-  const Config config = read("[instance]\nname = \"west\"\n");
+  const Config config =
+      read("[instance]\nname = \"west\"\n[sa]\nmemory_path = \"/dev/shm/{instance}.sa\"\n");
   EXPECT_EQ(config.control.socket, "/run/gmesp/west.sock");
   EXPECT_EQ(config.sa.memory_path, "/dev/shm/west.sa");
 }

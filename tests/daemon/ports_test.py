@@ -223,6 +223,34 @@ def test_sa_memory_on_hugetlbfs():
     without_hugepages_for_buffers()
 
 
+# Shows: R-D-A2, R-D-K2
+def test_sa_memory_where_the_machine_has_room():
+    """Left to itself, gmespd puts its SA memory on hugetlbfs where pages are to spare and on tmpfs else, goes on there
+    after a crash although the pages are taken now, and leaves no file after a clean stop."""
+    ue = Ue(1)
+    with running(memory_path="auto", memory='pages = "auto"') as gmespd, wires():
+        gmespd.load([ue])
+        place = sa_memory_of(gmespd)
+        assert place.stat().st_mode & 0o777 == 0o600 and ue.cipher_key in place.read_bytes()
+        on_hugepages = lab.sh(f"stat -f -c %T {place.parent}").strip() == "hugetlbfs"
+        print(f"             SA memory is {place}")
+        assert on_hugepages or "SA memory in ordinary pages" in gmespd.process.output() \
+            or "no hugepages" in gmespd.process.output(), gmespd.process.output()
+        gmespd.process.popen.kill()
+        gmespd.process.popen.wait()
+    with running(memory_path="auto", memory='pages = "auto"') as gmespd, wires() as (network, host):
+        assert sa_memory_of(gmespd) == place
+        assert gmespd.ctl("info")["live_sets"] == 1
+        check_round_trip(network, host, ue, 1)
+        assert gmespd.stop() == 0
+    assert not place.exists()
+
+
+def sa_memory_of(gmespd):
+    """The file, as its log names it."""
+    return Path(re.search(r"SA memory: (/\S+)", gmespd.process.output()).group(1))
+
+
 def huge_mount(name, pages):
     """A hugetlbfs with room for `pages`, or None where so many are not free."""
     free = int(re.search(r"HugePages_Free:\s+(\d+)", Path("/proc/meminfo").read_text()).group(1))
