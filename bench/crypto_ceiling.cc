@@ -120,6 +120,7 @@ struct Arguments {
   VectorArch arch = VectorArch::kAuto;
   std::vector<uint32_t> sizes = {64, 300, 600, 1400, 1440};
   std::vector<uint32_t> batches = {1, 2, 3, 4, 6, 8, 16, 32, 64, 128};
+  bool is_endless = false;
   bool as_json = false;
 };
 
@@ -188,6 +189,25 @@ class Ceiling {
   nlohmann::json rows_ = nlohmann::json::array();
 };
 
+/// What goes out with AES-CBC and HMAC-SHA-1-96, by the library's fastest calls, until somebody
+/// ends it. From time to time it says how many packets that were.
+[[noreturn]] void run_endless(const Arguments& arguments) {
+  constexpr double kSayNs = 5e6;
+  const Manager manager = make_manager(arguments.arch);
+  Workload workload({Integrity::kHmacSha1_96, Cipher::kAesCbc128}, Direction::kOutbound,
+                    arguments.sizes.front(), arguments.batches.front());
+  const auto ticks = static_cast<uint64_t>(kSayNs * gmesp::bench::ticks_per_ns());
+  uint64_t packets = 0;
+  for (uint64_t said = __rdtsc();;) {
+    check(run_fastest(manager.get(), workload.jobs()), "IPsec-MB took fewer packets");
+    packets += workload.jobs().size();
+    if (__rdtsc() - said < ticks) continue;
+    std::printf("packets %lu\n", packets);
+    std::fflush(stdout);
+    said = __rdtsc();
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -206,9 +226,14 @@ int main(int argc, char** argv) {
   app.add_option("--batches", arguments.batches, "packets a call")
       ->check(CLI::Range(1u, Engine::kJobsMax))
       ->capture_default_str();
-  app.add_flag("--json", arguments.as_json);
+  CLI::Option* const endless =
+      app.add_flag("--endless", arguments.is_endless,
+                   "outbound AES-CBC with HMAC-SHA-1-96 by bare IPsec-MB alone, of the first size "
+                   "and batch, until it is ended; prints how many packets so far");
+  app.add_flag("--json", arguments.as_json)->excludes(endless);
   CLI11_PARSE(app, argc, argv);
   check(is_supported(arguments.arch), "this CPU lacks that vector extension");
+  if (arguments.is_endless) run_endless(arguments);
   if (!arguments.as_json)
     std::printf(
         "# ns per packet; IPsec-MB on %s; 'engine' always chooses for this CPU's best\n"

@@ -149,13 +149,14 @@ class Device:
 
 
 class Gmespd(Device):
-    """`cores`: one per worker. `ports`: as Device has them."""
+    """`cores`: one per worker. `ports`: as Device has them. `sets`: a file of those that it is to have, for whoever
+    started it."""
 
-    def __init__(self, build, cores, capacity_sets, packet_buffers=0, small_pages=False, **ports):
+    def __init__(self, build, cores, capacity_sets, packet_buffers=0, small_pages=False, sets=None, **ports):
         super().__init__("gmespd", **ports)
         self.program = Path(build) / "dataplane/gmespd"
         self.cores, self.capacity_sets = cores, capacity_sets
-        self.packet_buffers = packet_buffers
+        self.packet_buffers, self.sets = packet_buffers, sets
         self.pages = "small" if small_pages else "auto"
 
     @property
@@ -165,7 +166,7 @@ class Gmespd(Device):
     def command(self):
         access, host = self.ports()
         config = self.folder / "gmespd.toml"
-        config.write_text(GMESPD.format(name=f"gmesp-bench-{os.getpid()}", folder=self.folder, access=access, host=host,
+        config.write_text(GMESPD.format(name=self.folder.name, folder=self.folder, access=access, host=host,
                                         cores=list(self.cores), capacity=self.capacity_sets, pages=self.pages,
                                         buffers=self.packet_buffers),
                           encoding="utf-8")
@@ -191,6 +192,24 @@ class Gmespd(Device):
 
     def sent(self):
         return sum(port["tx_packets"] for port in self.gmespctl("ports"))
+
+
+class Ceiling(Device):
+    """No device, but a crypto ceiling that runs like one: outbound packets of bare IPsec-MB on one core."""
+
+    def __init__(self, build, core):
+        super().__init__("crypto-ceiling")
+        self.program, self.core = Path(build).resolve() / "bench/crypto_ceiling", core
+
+    def command(self):
+        return ["taskset", "-c", str(self.core), self.program, "--endless", "--sizes", "300", "--batches", "32"]
+
+    def ready_text(self):
+        return "packets"
+
+    def sent(self):
+        """As it has said last, at most 5 ms of its own time ago."""
+        return int(re.findall(r"packets ([0-9]+)\n", self.log())[-1])
 
 
 class Secgw(Device):

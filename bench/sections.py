@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from device import DeviceError, Gmespd, Secgw
+from device import Ceiling, DeviceError, Gmespd, Secgw
 from frames import Frames
 from own_core import OwnCore
 from programs import ProgramError, median_rows
@@ -47,15 +47,15 @@ class Plan:
     sas: list = field(default_factory=lambda: [1, 1000, 100_000])
     frames: int = 4_000_000
     turns: int = 20  # in which devices have them
+    turn_s: float = 0.1  # of those that have as much as they can take
     capture_packets: int = 65_536
-    count_s: float = 3
     resolution: float = 0.02
 
 
 SMOKE = Plan(repeats=1, rounds=3, sizes=[300], ues=[1, 1000], suites=SUITES[2:3],
              ceiling_sizes=[300], batches=[1, 4], traffic_ues=50, traffic_packets=20_000, trial_s=0.1, holds=2,
              table=2_000, exchange_s=0.5, exchange_rate=500, sas=[1, 10], frames=20_000, turns=2, capture_packets=1_024,
-             count_s=0.3, resolution=0.3)
+             turn_s=0.1, resolution=0.3)
 
 
 def say(text):
@@ -313,66 +313,99 @@ def load(device, sets):
     time.sleep(0.5)
 
 
-def captured_rate(programs, plan, captures, cores, sets, ues, packets):
-    """Packets/s that workers of gmespd turn from clear SIP, which comes from memory again and again, into ESP that goes
-    nowhere. `packets` in each of the captures."""
+def captured(programs, captures, cores, sets, ues, packets):
+    """A gmespd that turns clear SIP, which comes from memory again and again, into ESP that goes nowhere. `packets` in
+    each of the captures."""
     host = "net_pcap1," + "".join(f"rx_pcap={capture}," for capture in captures) + "infinite_rx=1"
-    with Gmespd(programs.build, cores, ues + 100, small_pages=programs.small_pages, access="net_null0,no-rx=1",
-                host=host, packet_buffers=packets * len(captures) + 16_384) as device:
-        load(device, sets)
-        before, start = device.sent(), time.monotonic()
-        time.sleep(plan.count_s)
-        return (device.sent() - before) / (time.monotonic() - start)
+    return Gmespd(programs.build, cores, ues + 100, small_pages=programs.small_pages, access="net_null0,no-rx=1",
+                  host=host, packet_buffers=packets * len(captures) + 16_384, sets=sets)
+
+
+@contextlib.contextmanager
+def all_stopped(devices):
+    """Started, with their sets, each to run in turns."""
+    with contextlib.ExitStack() as running:
+        for device in devices:
+            running.enter_context(device)
+            if isinstance(device, Gmespd):
+                load(device, device.sets)
+            running.enter_context(device.stopped())
+        yield
+
+
+def rates_by_turns(plan, groups):
+    """Packets/s of groups of stopped devices, each in one group. They run one group after the other, again and again,
+    each for so short a time that all of them see the same moods of the machine."""
+    seconds, packets = [0.0] * len(groups), [0] * len(groups)
+    for turn in range(plan.turns):
+        for number, group in enumerate(groups):
+            with contextlib.ExitStack() as running:
+                for device in group:
+                    running.enter_context(device.resumed())
+                if turn == 0:
+                    packets[number] -= sum(device.sent() for device in group)
+                start = time.monotonic()
+                time.sleep(plan.turn_s)
+                if turn == plan.turns - 1:
+                    packets[number] += sum(device.sent() for device in group)
+                seconds[number] += time.monotonic() - start
+    return [count / time for count, time in zip(packets, seconds)]
 
 
 def workers(programs, plan):
-    """One and two workers of gmespd beside one and two crypto ceilings, in turn: what the second adds."""
+    """One and two workers of gmespd, one and two crypto ceilings, by turns: what the second adds."""
     cores = [programs.device_core, programs.generator_core]
-    rows = []
     with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
-        captures, sets, ues = [], Path(folder) / "sets", plan.traffic_ues * 2
+        captures, sets, ues, packets = [], Path(folder) / "sets", plan.traffic_ues * 2, plan.capture_packets
         programs.capture("--sets", sets, "--ues", ues)
         for number in range(2):  # UEs of their own for each worker, so that no packet is handed over
             captures.append(Path(folder) / f"{number}.pcap")
-            programs.capture("--pcap", captures[-1], "--direction", "downlink", "--packets", plan.capture_packets,
+            programs.capture("--pcap", captures[-1], "--direction", "downlink", "--packets", packets,
                              "--ues", plan.traffic_ues, "--first-ue", number * plan.traffic_ues)
-        for repeat in range(plan.repeats):
-            say(f"workers {repeat + 1}/{plan.repeats}")
-            packets = plan.capture_packets
-            one = captured_rate(programs, plan, captures[:1], cores[:1], sets, ues, packets)
-            two = captured_rate(programs, plan, captures, cores, sets, ues, packets)
-            gain = ceiling_gain(programs, cores)
-            rows.append({"one_per_s": one, "two_per_s": two, "ceiling_gain": gain, "over_ceilings": two / one / gain})
+        one, two = (captured(programs, captures[:count], cores[:count], sets, ues, packets) for count in (1, 2))
+        ceiling, *ceilings = (Ceiling(programs.build, core) for core in (cores[0], *cores))
+        groups = [[one], [two], [ceiling], ceilings]
+        with all_stopped([device for group in groups for device in group]):
+            rows = [workers_row(*rates) for rates in repeated(plan, "workers", groups)]
     return median_rows([rows], ())[0]
 
 
-def ceiling_gain(programs, cores):
-    """How much faster two crypto ceilings are than one."""
-    def cost(rows):
-        return next(row["ipsec_mb_direct_ns"] for row in rows if row["batch"] == 32 and row["direction"] == "out" and
-                    row["suite"] == "aes-cbc/hmac-sha-1-96")
-    alone = cost(programs.ceilings(cores[:1], "--sizes", 300)[0])
-    return sum(alone / cost(rows) for rows in programs.ceilings(cores, "--sizes", 300))
+def workers_row(one_per_s, two_per_s, ceiling_per_s, ceilings_per_s):
+    gain = ceilings_per_s / ceiling_per_s
+    return {"one_per_s": one_per_s, "two_per_s": two_per_s, "ceiling_gain": gain,
+            "over_ceilings": two_per_s / one_per_s / gain}
+
+
+def repeated(plan, name, groups):
+    for repeat in range(plan.repeats):
+        say(f"{name} {repeat + 1}/{plan.repeats}")
+        yield rates_by_turns(plan, groups)
 
 
 def mix(programs, plan):
-    """5 % of packets on 3DES: in turn all AES, all 3DES, and the mixture; and its latency over memif."""
+    """5 % of packets on 3DES: all AES, all 3DES, and the mixture, by turns; and its latency over memif."""
     kinds = {"first_per_s": [], "other_per_s": ["--cipher", "des-ede3-cbc"],
              "mixed_per_s": ["--other-every", OTHER_EVERY]}
-    rates = {kind: [] for kind in kinds}
+    devices = []
     with tempfile.TemporaryDirectory(prefix="gmesp-bench-", dir="/dev/shm") as folder:
-        for repeat in range(plan.repeats):
-            say(f"mix {repeat + 1}/{plan.repeats}")
-            for kind, suite in kinds.items():
-                capture, sets = Path(folder) / "pcap", Path(folder) / "sets"
-                programs.capture("--pcap", capture, "--sets", sets, "--direction", "downlink", "--packets",
-                                 plan.capture_packets, "--ues", plan.traffic_ues, *suite)
-                rates[kind].append(captured_rate(programs, plan, [capture], [programs.device_core], sets,
-                                                 plan.traffic_ues, plan.capture_packets))
-    result = {kind: statistics.median(values) for kind, values in rates.items()}
+        for kind, suite in kinds.items():
+            capture, sets = Path(folder) / f"{kind}.pcap", Path(folder) / f"{kind}.sets"
+            programs.capture("--pcap", capture, "--sets", sets, "--direction", "downlink", "--packets",
+                             plan.capture_packets, "--ues", plan.traffic_ues, *suite)
+            devices.append(captured(programs, [capture], [programs.device_core], sets, plan.traffic_ues,
+                                    plan.capture_packets))
+        with all_stopped(devices):
+            rates = [dict(zip(kinds, row)) for row in repeated(plan, "mix", [[device] for device in devices])]
+    result = median_rows([[{**row, "over_ideal": over_ideal(**row)} for row in rates]], ())[0]
     with gmespd(programs, plan, plan.traffic_ues + 100) as device:
         rows = programs.traffic(device, "--ues", plan.traffic_ues, "--other-every", OTHER_EVERY, "--search", "--loads",
                                 50, "--packets", plan.traffic_packets, "--seconds", plan.trial_s, "--resolution",
                                 plan.resolution, "--attempts", 3)
     return {**result, "share": 1 / OTHER_EVERY, "latency": rows[-1]["latency"],
             "other_latency": rows[-1]["other_latency"]}
+
+
+def over_ideal(first_per_s, other_per_s, mixed_per_s):
+    """The time that packets should take, each kind at its own speed, against the time that the mixture takes."""
+    share = 1 / OTHER_EVERY
+    return ((1 - share) / first_per_s + share / other_per_s) * mixed_per_s

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The programs of bench/ that need no running gmespd: help, wrong arguments, captures; and the figures from results."""
+import contextlib
 import json
 import os
 import re
@@ -243,8 +244,9 @@ class Figures(unittest.TestCase):
 
     def test_mix_is_held_against_what_3des_leaves(self):
         # 0.95 * 100 ns + 0.05 * 2,000 ns = 195 ns; the mixture takes 200 ns.
-        mix = {"share": 0.05, "first_per_s": 1e7, "other_per_s": 5e5, "mixed_per_s": 5e6}
-        self.assertEqual(self.lines(mix=mix), ["P10 5 % 3DES 0.97 (goal 0.9) met"])
+        ratio = sections.over_ideal(first_per_s=1e7, other_per_s=5e5, mixed_per_s=5e6)
+        self.assertAlmostEqual(ratio, 195 / 200)
+        self.assertEqual(self.lines(mix={"share": 0.05, "over_ideal": ratio}), ["P10 5 % 3DES 0.97 (goal 0.9) met"])
 
     def test_workers_are_held_against_the_ceiling_of_the_same_cores(self):
         workers = {"one_per_s": 1e6, "two_per_s": 1.5e6, "ceiling_gain": 1.5, "over_ceilings": 1.0}
@@ -378,6 +380,53 @@ class Stopped(unittest.TestCase):
 
 
 @unittest.skipIf(len(os.sched_getaffinity(0)) < 2, "a single CPU cannot be given to anybody alone")
+class Counting:
+    """Stopped; sends so many packets a second while it runs, of which others may run at the same time."""
+
+    running = set()
+
+    def __init__(self, rate):
+        self.rate, self.seconds, self.since, self.beside = rate, 0.0, None, set()
+
+    @contextlib.contextmanager
+    def resumed(self):
+        self.since = time.monotonic()
+        self.running.add(self)
+        for device in self.running:
+            device.beside |= self.running
+        yield
+        self.running.remove(self)
+        self.seconds += time.monotonic() - self.since
+
+    def sent(self):
+        assert self in self.running
+        return self.rate * (self.seconds + time.monotonic() - self.since)
+
+
+class Turns(unittest.TestCase):
+    def test_rates_are_of_the_time_that_each_group_has_run(self):
+        first, second, third = devices = [Counting(rate) for rate in (1e6, 3e6, 5e6)]
+        plan = sections.Plan(turns=5, turn_s=0.02)
+        for _ in range(2):  # whatever they have sent before
+            rates = sections.rates_by_turns(plan, [[first], [second, third]])
+            self.assertAlmostEqual(rates[0] / 1e6, 1, delta=0.1)
+            self.assertAlmostEqual(rates[1] / 1e6, 8, delta=0.8)
+        self.assertEqual([device.beside for device in devices], [{first}, {second, third}, {second, third}])
+        for device in devices:
+            self.assertAlmostEqual(device.seconds, 2 * 5 * 0.02, delta=0.1)
+
+
+class EndlessCeiling(unittest.TestCase):
+    def test_it_counts_until_it_is_ended(self):
+        with subprocess.Popen([PROGRAMS["crypto_ceiling"], "--endless", "--batches", "32"], stdout=subprocess.PIPE,
+                              text=True) as process:
+            counts = [int(re.fullmatch("packets ([0-9]+)\n", process.stdout.readline())[1]) for _ in range(3)]
+            process.terminate()
+        self.assertEqual(process.returncode, -signal.SIGTERM)
+        self.assertTrue(0 < counts[0] < counts[1] < counts[2], counts)
+        self.assertTrue(all(count % 32 == 0 for count in counts), counts)
+
+
 class OwnCore(unittest.TestCase):
     """Among three processes of this test in place of all of the machine."""
 
