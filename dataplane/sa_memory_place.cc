@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <system_error>
 
 #include "dataplane/ipsec/sa_memory.h"
 
@@ -34,7 +35,13 @@ bool has_room(const HugeFolder& folder, const Config& config, const EalPlan& pla
   return folder.room_bytes >= needed && folder.free_bytes >= needed + of_buffers;
 }
 
-std::string text_about(const MemoryFolders& folders, const Config& config, const EalPlan& plan) {
+bool is_there(const std::string& path) {
+  std::error_code error;  // a folder that may not be searched has nothing of ours
+  return std::filesystem::exists(path, error);
+}
+
+std::string why_in_ordinary_pages(const MemoryFolders& folders, const Config& config,
+                                  const EalPlan& plan) {
   std::string found = "no hugetlbfs is mounted that we may write to";
   if (!folders.huge.empty()) {
     const HugeFolder& folder = folders.huge.front();
@@ -76,13 +83,12 @@ SaMemoryPlace place_sa_memory(const Config& config, const EalPlan& plan,
   };
   const std::string on_tmpfs = file_in(folders.tmpfs);
   for (const HugeFolder& folder : folders.huge)
-    if (std::filesystem::exists(file_in(folder.path))) return {file_in(folder.path), ""};
-  if (config.memory.pages == Config::Pages::kSmall || std::filesystem::exists(on_tmpfs))
-    return {on_tmpfs, ""};
+    if (is_there(file_in(folder.path))) return {file_in(folder.path), ""};
+  if (config.memory.pages == Config::Pages::kSmall || is_there(on_tmpfs)) return {on_tmpfs, ""};
   for (const HugeFolder& folder : folders.huge)
     if (has_room(folder, config, plan)) return {file_in(folder.path), ""};
   // Where there are no hugepages at all, the plan says so already.
-  return {on_tmpfs, plan.huge_pages ? text_about(folders, config, plan) : ""};
+  return {on_tmpfs, plan.huge_pages ? why_in_ordinary_pages(folders, config, plan) : ""};
 }
 
 }  // namespace gmesp::dataplane

@@ -1,6 +1,7 @@
 #include "dataplane/sa_memory_place.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -110,11 +111,22 @@ TEST_F(SaMemoryPlaceTest, WhereADeadProcessLeftItsSets) {
   expect_huge();
 }
 
-TEST(MemoryFolders, MountsAreFoundAsTheyAre) {
-  for (const HugeFolder& folder : find_memory_folders().huge) {
-    EXPECT_TRUE(std::filesystem::is_directory(folder.path)) << folder.path;
-    EXPECT_GE(folder.page_bytes, uint64_t{1} << 16) << folder.path;
-    EXPECT_EQ(folder.free_bytes % folder.page_bytes, 0u) << folder.path;
+TEST(MemoryFolders, AllMountsThatMayBeWrittenToAreFound) {
+  size_t mounts = 0;
+  std::ifstream lines("/proc/mounts");
+  for (std::string device, path, type, rest; lines >> device >> path >> type;) {
+    std::getline(lines, rest);
+    mounts += type == "hugetlbfs" && access(path.c_str(), W_OK) == 0;
+  }
+  const MemoryFolders folders = find_memory_folders();
+  EXPECT_EQ(folders.huge.size(), mounts);
+  uint64_t page_bytes = 0;
+  for (const HugeFolder& folder : folders.huge) {
+    EXPECT_GE(folder.page_bytes, page_bytes) << "smallest first: " << folder.path;
+    page_bytes = folder.page_bytes;
+    EXPECT_LE(folder.free_bytes, inspect_machine().free_huge_bytes) << folder.path;
+    EXPECT_TRUE(folder.room_bytes == UINT64_MAX || folder.room_bytes % page_bytes == 0)
+        << folder.path << " has room for " << folder.room_bytes;
   }
 }
 
