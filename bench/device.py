@@ -149,8 +149,7 @@ class Device:
 
 
 class Gmespd(Device):
-    """`cores`: one per worker. `ports`: as Device has them. `sets`: a file of those that it is to have, for whoever
-    started it."""
+    """`cores`: one per worker. `ports`: as Device has them. `sets`: a file of those that it has once it runs."""
 
     def __init__(self, build, cores, capacity_sets, packet_buffers=0, small_pages=False, sets=None, **ports):
         super().__init__("gmespd", **ports)
@@ -174,6 +173,12 @@ class Gmespd(Device):
 
     def ready_text(self):
         return "runs:"
+
+    def _wait(self, seconds=300):
+        super()._wait(seconds)
+        if self.sets is not None:
+            self.gmespctl("sa", "load", self.sets)
+            time.sleep(0.5)  # until it has found the owners of SAs
 
     def __exit__(self, *_):
         sa_memory = re.search(r"SA memory: (/\S+)", self.log())

@@ -46,8 +46,9 @@ class Frames:
         return (self.packets - self.packets // 4) / self._read(MEASURED_NS) * 1e9
 
     def share_sent(self, turns, device):
-        """Of what it was given in all, from a device that runs."""
-        share = device.sent() / (turns * self.packets)
+        """Of what a stopped device was given in all."""
+        with device.resumed():
+            share = device.sent() / (turns * self.packets)
         if share < 0.99:
             raise DeviceError(f"{device.name} sent {share * 100:.1f} % of {turns * self.packets} frames:\n"
                               f"{device.log()[-1500:]}")

@@ -38,10 +38,9 @@ class Programs:
         return json.loads(self.run(self.command("pipeline_rate", "--json", *self.pages(), *arguments,
                                                 core=self.device_core)))
 
-    def ceilings(self, cores, *arguments):
-        """crypto_ceiling at the same time on each of the cores: a list of rows for each."""
-        commands = [self.command("crypto_ceiling", "--json", *arguments, core=core) for core in cores]
-        return [json.loads(text) for text in side_by_side(commands)]
+    def ceilings(self, *arguments):
+        """Rows of crypto_ceiling."""
+        return json.loads(self.run(self.command("crypto_ceiling", "--json", *arguments, core=self.device_core)))
 
     def gaps(self, core, seconds, loads):
         """What the machine takes from a core on which only a spinning thread runs; the p99 that it makes of each load,
@@ -65,16 +64,6 @@ class Programs:
 
     def capture(self, *arguments):
         self.run(self.command("esp_capture", "--seed", SEED, *arguments))
-
-
-def side_by_side(commands):
-    """Runs them at the same time; returns what each printed."""
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
-    texts = [process.communicate()[0] for process in running]
-    for process in running:
-        if process.returncode:
-            raise ProgramError(f"{' '.join(process.args)}: exit status {process.returncode}")
-    return texts
 
 
 def median_rows(runs, keys):

@@ -82,7 +82,7 @@ def pipeline(programs, plan):
 def single(programs, plan):
     """Crypto alone, by batch; a burst of one packet among them."""
     sizes, batches = ["--sizes", *plan.ceiling_sizes], ["--batches", *plan.batches]
-    runs = [programs.ceilings([programs.device_core], *sizes, *batches)[0] for _ in range(plan.repeats)]
+    runs = [programs.ceilings(*sizes, *batches) for _ in range(plan.repeats)]
     return median_rows(runs, ("suite", "direction", "bytes", "batch"))
 
 
@@ -287,30 +287,17 @@ class SecgwCase:
     def rates(self, frames):
         """Of each turn, by the names of the devices: ours first."""
         frames.close()
-        turns = range(self.plan.turns)
-        with contextlib.ExitStack() as running, contextlib.ExitStack() as stopped:
-            devices = []
-            for device in self.devices(frames):
-                devices.append(running.enter_context(device))
-                if isinstance(device, Gmespd):
-                    load(device, self.sets)
-                stopped.enter_context(device.stopped())
-            rates = [[frames.turn(turn, device) for device in devices] for turn in turns]
-            stopped.close()
-            shares = [frames.share_sent(len(turns), device) for device in devices]
+        turns, devices = self.plan.turns, list(self.devices(frames))
+        with all_stopped(devices):
+            rates = [[frames.turn(turn, device) for device in devices] for turn in range(turns)]
+            shares = [frames.share_sent(turns, device) for device in devices]
         return {device.name: [rate * share for rate in of_device]
                 for device, share, of_device in zip(devices, shares, zip(*rates))}
 
     def devices(self, frames):
-        yield gmespd(self.programs, self.plan, self.sas + 100, **frames.devices())
+        yield gmespd(self.programs, self.plan, self.sas + 100, sets=self.sets, **frames.devices())
         if self.program:
             yield Secgw(self.program, self.programs.device_core, self.config, self.sas, **frames.devices())
-
-
-def load(device, sets):
-    """Installs them at gmespd, and waits until it has found the owners of SAs."""
-    device.gmespctl("sa", "load", sets)
-    time.sleep(0.5)
 
 
 def captured(programs, captures, cores, sets, ues, packets):
@@ -323,12 +310,10 @@ def captured(programs, captures, cores, sets, ues, packets):
 
 @contextlib.contextmanager
 def all_stopped(devices):
-    """Started, with their sets, each to run in turns."""
+    """A context: all are started, each to run in turns."""
     with contextlib.ExitStack() as running:
         for device in devices:
             running.enter_context(device)
-            if isinstance(device, Gmespd):
-                load(device, device.sets)
             running.enter_context(device.stopped())
         yield
 

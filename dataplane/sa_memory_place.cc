@@ -29,10 +29,14 @@ uint64_t bytes_needed(const Config& config, uint64_t page_bytes) {
                                        config.sa.key_export, page_bytes);
 }
 
+uint64_t bytes_of_buffers(const Config& config, const EalPlan& plan) {
+  return plan.huge_pages ? config.memory.megabytes * kMegabyte : 0;
+}
+
 bool has_room(const HugeFolder& folder, const Config& config, const EalPlan& plan) {
   const uint64_t needed = bytes_needed(config, folder.page_bytes);
-  const uint64_t of_buffers = plan.huge_pages ? config.memory.megabytes * kMegabyte : 0;
-  return folder.room_bytes >= needed && folder.free_bytes >= needed + of_buffers;
+  return folder.room_bytes >= needed &&
+         folder.free_bytes >= needed + bytes_of_buffers(config, plan);
 }
 
 bool is_there(const std::string& path) {
@@ -49,7 +53,7 @@ std::string why_in_ordinary_pages(const MemoryFolders& folders, const Config& co
         "{} has {} MB of free hugepages, of which packet buffers take {} MB, and "
         "{} sets need {} MB",
         folder.path, std::min(folder.free_bytes, folder.room_bytes) / kMegabyte,
-        plan.huge_pages ? config.memory.megabytes : 0, config.sa.capacity_sets,
+        bytes_of_buffers(config, plan) / kMegabyte, config.sa.capacity_sets,
         bytes_needed(config, folder.page_bytes) / kMegabyte);
   }
   return fmt::format(
