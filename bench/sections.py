@@ -90,13 +90,21 @@ def gmespd(programs, plan, capacity, **options):
     return Gmespd(programs.build, [programs.device_core], capacity, small_pages=programs.small_pages, **options)
 
 
+class NeverTimed(ProgramError):
+    """The generator was away from its CPU whenever a packet was sent or came back."""
+
+
 def latency(programs, plan):
-    """Loss-free maximum, and latency at shares of it, on a core that runs nothing else."""
+    """Loss-free maximum, and latency at shares of it, on a core that runs nothing else. A size whose packets cannot be
+    timed is told and left out."""
     rows = []
     with OwnCore(programs.device_core):
         for size in plan.sizes:
             say(f"latency: {size} B")
-            rows += latency_of(programs, plan, size)
+            try:
+                rows += latency_of(programs, plan, size)
+            except NeverTimed as error:
+                say(f"latency: nothing measured with {size} B: {error}")
     return rows
 
 
@@ -119,16 +127,23 @@ def latency_of(programs, plan, size):
 
 def rounds_of_load(traffic, plan, maximum, gap_p99_us):
     """The loss-free maximum, and rounds of a trial at each load. A round that loses packets shows that the maximum has
-    changed: it is looked for again, and the round is of no load that has a name."""
-    maximum, rounds = held(traffic, maximum, plan.holds), []
+    changed: it is looked for again, and the round is of no load that has a name. One with a trial of which no packet
+    was timed says nothing either."""
+    maximum, rounds, untimed = held(traffic, maximum, plan.holds), [], 0
     for _ in range(40 * plan.repeats):
         trials = [traffic.step(maximum * load / 100) for load in LOADS]
         if any(trial["lost"] for trial in trials):
             maximum = held(traffic, maximum, plan.holds)
             continue
+        if not all(trial["latency"]["samples"] for trial in trials):
+            untimed += 1
+            continue
         rounds.append(round_of(trials, traffic.step(0)["received_per_s"], gap_p99_us))
         if len(rounds) == 4 * plan.repeats:
             return maximum, rounds
+    if untimed:
+        raise NeverTimed(f"in {untimed} rounds of trials no packet could be timed; are --generator-core and "
+                         "--device-core CPUs that run at the same time, and nobody else's?")
     raise ProgramError("traffic_generator: no maximum lasts long enough to be measured at")
 
 

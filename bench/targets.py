@@ -131,7 +131,7 @@ def worker_figures(workers):
 def mix_figures(mix):
     """P10: time that the packets should take, each kind at its own speed, against the time that the mixture takes."""
     yield Figure("P10", f"{100 * mix['share']:.0f} % 3DES", mix["over_ideal"], 0.90)
-    if "latency" in mix:
+    if mix.get("latency", {}).get("samples"):  # none: no packet could be timed
         yield Figure("P10", "p99 of AES packets at half load", mix["latency"]["p99_ns"] / 1e3, unit=" us")
 
 

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """The programs of bench/ that need no running gmespd: help, wrong arguments, captures; and the figures from results."""
-import contextlib
 import json
 import os
 import re
@@ -26,7 +25,6 @@ import own_core  # noqa: E402
 import sections  # noqa: E402
 import targets  # noqa: E402
 from device import Device  # noqa: E402
-from programs import ProgramError  # noqa: E402
 from secgw.config import configuration  # noqa: E402
 
 
@@ -248,6 +246,12 @@ class Figures(unittest.TestCase):
         self.assertAlmostEqual(ratio, 195 / 200)
         self.assertEqual(self.lines(mix={"share": 0.05, "over_ideal": ratio}), ["P10 5 % 3DES 0.97 (goal 0.9) met"])
 
+    def test_a_mix_of_which_no_packet_was_timed_has_no_latency(self):
+        mix = {"share": 0.05, "over_ideal": 1.0, "latency": {"samples": 1, "p99_ns": 5000.0}}
+        self.assertIn("P10 p99 of AES packets at half load 5.00 us", self.lines(mix=mix))
+        mix["latency"] = {"samples": 0, "p99_ns": 0.0}
+        self.assertEqual(self.lines(mix=mix), ["P10 5 % 3DES 1.00 (goal 0.9) met"])
+
     def test_workers_are_held_against_the_ceiling_of_the_same_cores(self):
         workers = {"one_per_s": 1e6, "two_per_s": 1.5e6, "ceiling_gain": 1.5, "over_ceilings": 1.0}
         self.assertEqual(self.lines(workers=workers), ["P9 two workers 1.00 (goal 0.95) met"])
@@ -271,67 +275,6 @@ class Figures(unittest.TestCase):
 
     def test_what_is_missing_is_known(self):
         self.assertEqual(targets.not_measured({}), [f"P{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)])
-
-
-class Traffic:
-    """In place of SteppedTraffic: `loses(rate, trial)` says which trials, counted from one, lose a packet. Of what is
-    sent as fast as it goes, 2,000 a second arrive."""
-
-    def __init__(self, loses):
-        self.loses, self.rates = loses, []
-
-    def step(self, rate):
-        if rate == 0:
-            return {"received_per_s": 2000}
-        self.rates.append(rate)
-        return {"offered_per_s": rate, "received_per_s": rate, "sent": 10, "received": 10, "untimed": 0,
-                "lost": int(self.loses(rate, len(self.rates))),
-                "latency": {"min_ns": 1000, "p50_ns": 2000, "p99_ns": 10 * rate}}
-
-
-def no_gaps(loads):
-    return [0 for _ in loads]
-
-
-class HeldRate(unittest.TestCase):
-    def test_it_is_lossless_each_time(self):
-        traffic = Traffic(lambda rate, trial: rate > 900 and trial % 5 == 0)  # now and then, of the faster ones
-        self.assertAlmostEqual(sections.held(traffic, 1000, 5), 1000 * 0.97 ** 4)
-        self.assertEqual(traffic.rates.count(traffic.rates[-1]), 5)
-        self.assertEqual(sections.held(traffic, 900, 5), 900)
-        with self.assertRaisesRegex(ProgramError, "lost even at"):
-            sections.held(Traffic(lambda rate, trial: True), 1000, 5)
-
-    def test_loads_are_of_a_maximum_that_still_holds(self):
-        plan = sections.Plan(repeats=1, holds=5)
-        # From the second round on the maximum is 700 in place of 1,000.
-        traffic = Traffic(lambda rate, trial: rate > (1000 if trial <= 5 + 3 else 700))
-        maximum, rounds = sections.rounds_of_load(traffic, plan, 1000, no_gaps)
-        self.assertLessEqual(maximum, 700)
-        self.assertGreater(maximum, 700 * 0.97)
-        self.assertEqual(len(rounds), 4)
-        self.assertEqual([rounds[0][load]["offered_per_s"] for load in (10, 50, 80)], [100, 500, 800])
-        for trials in rounds[1:]:
-            self.assertEqual([trials[load]["offered_per_s"] for load in (10, 50, 80)],
-                             [maximum * load / 100 for load in (10, 50, 80)])
-        with self.assertRaisesRegex(ProgramError, "no maximum lasts"):
-            # Holds when looked for, never in a round.
-            sections.rounds_of_load(Traffic(lambda rate, trial: rate < 900), plan, 1000, no_gaps)
-
-    def test_each_round_has_its_own_bound(self):
-        asked = []
-
-        def gap_p99_us(loads):
-            asked.append(loads)
-            return [0, len(asked), 10 * len(asked)]  # each round worse than the one before
-
-        plan = sections.Plan(repeats=1, holds=1)
-        _, rounds = sections.rounds_of_load(Traffic(lambda rate, trial: False), plan, 1000, gap_p99_us)
-        self.assertEqual(asked, [[0.05, 0.25, 0.4]] * 4)  # shares of what arrives at most, not of the maximum
-        row = sections.load_row(80, rounds)
-        self.assertEqual(row["p99_over_p50_at_10"], 8000 / 2000)
-        self.assertEqual(row["gap_p99_us"], 25)
-        self.assertEqual(row["bound_over_p50_at_10"], (1000 + 25_000) / 2000)
 
 
 class Stopped(unittest.TestCase):
@@ -377,57 +320,6 @@ class Stopped(unittest.TestCase):
                 os.kill(daemon, signal.SIGKILL)
                 device.process.wait(10)
                 raise KeyError
-
-
-class Clock:
-    """In place of the module `time`: each sleep takes longer than it was asked for."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds * 1.5
-
-
-class Counting:
-    """Stopped; sends so many packets a second while it runs, of which others may run at the same time."""
-
-    running = set()
-
-    def __init__(self, clock, rate):
-        self.clock, self.rate, self.seconds, self.since, self.beside = clock, rate, 0.0, None, set()
-
-    @contextlib.contextmanager
-    def resumed(self):
-        self.since = self.clock.monotonic()
-        self.running.add(self)
-        for device in self.running:
-            device.beside |= self.running
-        yield
-        self.running.remove(self)
-        self.seconds += self.clock.monotonic() - self.since
-
-    def sent(self):
-        assert self in self.running
-        return self.rate * (self.seconds + self.clock.monotonic() - self.since)
-
-
-class Turns(unittest.TestCase):
-    def test_rates_are_of_the_time_that_each_group_has_run(self):
-        clock = Clock()
-        first, second, third = devices = [Counting(clock, rate) for rate in (1e6, 3e6, 5e6)]
-        plan = sections.Plan(turns=5, turn_s=0.02)
-        with mock.patch.object(sections, "time", clock):
-            for _ in range(2):  # whatever they have sent before
-                rates = sections.rates_by_turns(plan, [[first], [second, third]])
-                self.assertAlmostEqual(rates[0], 1e6, delta=1)
-                self.assertAlmostEqual(rates[1], 8e6, delta=1)
-        self.assertEqual([device.beside for device in devices], [{first}, {second, third}, {second, third}])
-        for device in devices:
-            self.assertAlmostEqual(device.seconds, 2 * 5 * 0.03)
 
 
 class EndlessCeiling(unittest.TestCase):
