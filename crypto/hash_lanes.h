@@ -113,6 +113,7 @@ struct Sha1Lanes {
     const __m128i reversed = _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
     return _mm512_shuffle_epi8(words, _mm512_maskz_broadcast_i32x4(0xffff, reversed));
   }
+  static uint32_t ordered(uint32_t word) { return __builtin_bswap32(word); }
 
   /// One block of each message, while `next` is read. One or two registers.
   template <uint32_t n>
@@ -127,6 +128,7 @@ struct Md5Lanes {
   static constexpr uint32_t kLengthAt = 14;
 
   [[GMESP_LANES]] static __m512i ordered(__m512i words) { return words; }
+  static uint32_t ordered(uint32_t word) { return word; }
 
   template <uint32_t n>
   static void compress(Lanes<n> (&state)[kWords], Lanes<n> (&block)[kBlockWords],

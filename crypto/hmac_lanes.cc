@@ -50,9 +50,10 @@ class Group {
   /// A batch of packets is in the second cache or farther; what comes soon, in the first. Not what
   /// lies behind the packets, which would be a quarter more of small ones.
   static constexpr uint32_t kBlocksAhead = 2;
-  /// What a message ends in: the bytes behind its whole blocks, and the padding.
+  /// What a message ends in: its last 64 bytes, and 128 of padding. The blocks behind the whole
+  /// ones begin among the former.
   struct alignas(kHashBlockBytes) Tail {
-    uint8_t blocks[2][kHashBlockBytes];
+    uint8_t bytes[3 * kHashBlockBytes];
   };
 
   [[GMESP_LANES]] void read_keys(State& inner, State& outer) {
@@ -62,8 +63,8 @@ class Group {
     constexpr __mmask16 kBothStates = (1u << 2 * kStateWords) - 1;
     for (uint32_t lane = 0; lane < kLanes; ++lane) {
       const auto* keys = reinterpret_cast<const uint8_t*>(messages_[lane]->keys);
-      starts_[lane] = tails_[lane].blocks[0];
-      _mm512_store_si512(tails_[lane].blocks[0],
+      starts_[lane] = tails_[lane].bytes;
+      _mm512_store_si512(tails_[lane].bytes,
                          _mm512_maskz_loadu_epi32(kBothStates, keys + kInnerAt));
     }
     read_block({starts_, 0, 0, blocks_[0]});
@@ -74,22 +75,23 @@ class Group {
       }
   }
 
+  /// Reads from the end of a message backwards: the line behind it is in no cache, and a load that
+  /// reaches there waits for it, masked or not.
   [[GMESP_LANES]] void write_tails() {
+    const __m512i mark = _mm512_zextsi128_si512(_mm_cvtsi32_si128(0x80));
     for (uint32_t lane = 0; lane < kLanes; ++lane) {
       const HmacMessage& message = *messages_[lane];
-      const uint32_t rest = message.count % kHashBlockBytes;
-      const uint64_t mark = uint64_t{1} << rest;
-      const __m512i bytes = _mm512_maskz_loadu_epi8(mark - 1, message.bytes + message.count - rest);
-      const __m512i marked = _mm512_mask_blend_epi8(mark, bytes, _mm512_set1_epi8('\x80'));
-      // Of all that is hashed: before the message, the padded key.
-      const auto bits = static_cast<int>((kHashBlockBytes + message.count) * 8);
-      const __m512i length = Hash::ordered(_mm512_set1_epi32(bits));
-      constexpr __mmask16 kAtLength = 1u << Hash::kLengthAt;
-      const bool is_one = all_blocks(message) == whole_blocks(message) + 1;
+      const uint64_t there =
+          message.count < kHashBlockBytes ? ~(UINT64_MAX >> message.count) : UINT64_MAX;
       Tail& tail = tails_[lane];
-      _mm512_store_si512(tail.blocks[0],
-                         _mm512_mask_mov_epi32(marked, is_one ? kAtLength : 0, length));
-      _mm512_store_si512(tail.blocks[1], _mm512_maskz_mov_epi32(kAtLength, length));
+      _mm512_store_si512(tail.bytes, _mm512_maskz_loadu_epi8(
+                                         there, message.bytes + message.count - kHashBlockBytes));
+      _mm512_store_si512(tail.bytes + kHashBlockBytes, mark);
+      _mm512_store_si512(tail.bytes + 2 * kHashBlockBytes, _mm512_setzero_si512());
+      // Of all that is hashed: before the message, the padded key.
+      const uint32_t bits = Hash::ordered((kHashBlockBytes + message.count) * 8);
+      const uint32_t last = all_blocks(message) - whole_blocks(message) - 1;
+      std::memcpy(last_block(lane, last) + Hash::kLengthAt * sizeof bits, &bits, sizeof bits);
     }
   }
 
@@ -151,12 +153,18 @@ class Group {
     for (uint32_t turn = 0; turn < reader.kTurns; ++turn) reader.template step<3>(turn);
   }
 
+  /// The first or the second of those behind the whole ones.
+  uint8_t* last_block(uint32_t lane, uint32_t at) {
+    const uint32_t rest = messages_[lane]->count % kHashBlockBytes;
+    return tails_[lane].bytes + (1 + at) * kHashBlockBytes - rest;
+  }
+
   /// Behind its end, the last block of the message again.
-  const uint8_t* block(uint32_t lane, uint32_t at) const {
+  const uint8_t* block(uint32_t lane, uint32_t at) {
     const HmacMessage& message = *messages_[lane];
     const uint32_t whole = whole_blocks(message);
     if (at < whole) return message.bytes + size_t{at} * kHashBlockBytes;
-    return tails_[lane].blocks[std::min(at - whole, 1u)];
+    return last_block(lane, std::min(at - whole, 1u));
   }
 
   /// RFC 2104 2: what came out, hashed behind the key padded the other way.

@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <stdexcept>
 
 #include "reference.h"
 #include "with_hmac_lanes.h"
@@ -57,6 +61,28 @@ class Messages {
   std::vector<HmacMessage> messages_;
 };
 
+/// A page between two that nobody may read.
+class LonelyPage {
+ public:
+  LonelyPage()
+      : bytes_(static_cast<uint64_t>(sysconf(_SC_PAGESIZE))),
+        memory_(static_cast<uint8_t*>(
+            mmap(nullptr, 3 * bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))) {
+    if (memory_ == MAP_FAILED || mprotect(begin(), bytes_, PROT_READ | PROT_WRITE) != 0)
+      throw std::runtime_error("no memory");
+  }
+  ~LonelyPage() { munmap(memory_, 3 * bytes_); }
+  LonelyPage(const LonelyPage&) = delete;
+  LonelyPage& operator=(const LonelyPage&) = delete;
+
+  uint8_t* begin() const { return memory_ + bytes_; }
+  uint8_t* end() const { return begin() + bytes_; }
+
+ private:
+  const size_t bytes_;
+  uint8_t* const memory_;
+};
+
 using HmacLanes = WithHmacLanes;
 INSTANTIATE_TEST_SUITE_P(Algorithms, HmacLanes, HmacLanes::algorithms(), HmacLanes::name);
 
@@ -79,6 +105,22 @@ TEST_P(HmacLanes, EveryNumberOfMessages) {
     messages.write(width());
     messages.expect_icvs();
   }
+}
+
+// Shows: R-7.1-01
+TEST_P(HmacLanes, NothingOutsideAMessageIsNeeded) {
+  const LonelyPage page;
+  const Association association = random_association({integrity(), Cipher::kNull}, random_);
+  const Bytes text = random_bytes(random_, 200);
+  for (uint32_t count = 0; count <= text.size(); ++count)
+    for (uint8_t* at : {page.begin(), page.end() - count}) {
+      std::copy_n(text.begin(), count, at);
+      std::array<uint8_t, kIcvBytes> found;
+      const HmacMessage message = {&association.keys, at, count, found.data()};
+      write_icvs(width(), integrity(), {&message, 1});
+      const Bytes expected = icv(integrity(), association.integrity_key, {at, count});
+      ASSERT_TRUE(std::equal(found.begin(), found.end(), expected.begin())) << count << " bytes";
+    }
 }
 
 /// Long ones beside short ones: those that end first must stay as they are.
