@@ -16,8 +16,10 @@ inline constexpr uint32_t kLineBytes = 64;
 /// it.
 inline void prefetch_both_ends(const Packet& packet) {
   constexpr uint32_t kFrontBytes = 32;  // of ESP header and IV, at least
+  constexpr uint32_t kBackBytes = 28;   // of padding, trailer and ICV, nearly the most
   crypto::prefetch(packet.data - kFrontBytes);
   crypto::prefetch(packet.data + packet.length);
+  crypto::prefetch(packet.data + packet.length + kBackBytes);
 }
 
 /// All lines of the first `bytes`, but for the very first.
