@@ -41,12 +41,6 @@ void LatencyHistogram::add(uint64_t value) {
   max_ = std::max(max_, value);
 }
 
-void LatencyHistogram::clear() {
-  std::fill(buckets_.begin(), buckets_.end(), 0);
-  count_ = max_ = 0;
-  min_ = UINT64_MAX;
-}
-
 uint64_t LatencyHistogram::quantile(double share) const {
   if (count_ == 0) return 0;
   const double clamped = std::clamp(share, 0.0, 1.0);

@@ -15,7 +15,6 @@ class LatencyHistogram {
   LatencyHistogram();
 
   void add(uint64_t value);
-  void clear();
 
   uint64_t count() const { return count_; }
   /// Exact; 0 if there are none.

@@ -158,7 +158,6 @@ void Trial::transmit(Way way, rte_mbuf** mbufs, uint16_t count) {
   if (count == 0) return;
   const auto index = static_cast<uint16_t>(way);
   const uint16_t taken = rte_eth_tx_burst(ports_[index], 0, mbufs, count);
-  result_.sent[index] += count;
   result_.refused += count - taken;
   rte_pktmbuf_free_bulk(mbufs + taken, count - taken);
 }

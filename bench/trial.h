@@ -31,8 +31,7 @@ struct TrialOptions {
 struct TrialResult {
   TrialCount count;
   double received_per_s = 0;
-  uint64_t sent[2] = {0, 0};  ///< by Way
-  uint64_t received[2] = {0, 0};
+  uint64_t received[2] = {0, 0};  ///< by Way
   uint64_t refused = 0;  ///< of those sent: the port had no room, so the device was too slow
   uint64_t foreign = 0;  ///< received, but not ours or not genuine
   /// Received, but sent or seen while this process was away from its core: how long they took is

@@ -21,6 +21,7 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/ipsec/call_size.h"
 #include "dataplane/ipsec/pipeline.h"
 
 namespace gmesp::ipsec {
@@ -33,9 +34,8 @@ struct IntakeOptions {
 class Intake {
  public:
   static constexpr uint64_t kEndMs = 10;
-  /// In a flood: two full sets of lanes of the widest engine. More would let a queue of 1,024 fill
-  /// up while the crypto runs.
-  static constexpr uint32_t kGroupPackets = 32;
+  /// In a flood. More would let a queue of 1,024 fill up while the crypto runs.
+  static constexpr uint32_t kGroupPackets = CallSize::kSmallPackets;
   /// Of one look under overload: the host's packets wait meanwhile.
   static constexpr uint32_t kLookPackets = 2048;
 

@@ -14,11 +14,8 @@ namespace {
 
 constexpr double kBucketWidth = 1.0 / 32;
 
-TEST(LatencyHistogram, IsEmptyAtFirstAndAfterClear) {
-  LatencyHistogram histogram;
-  EXPECT_EQ(histogram.quantile(0.5), 0u);
-  histogram.add(7);
-  histogram.clear();
+TEST(LatencyHistogram, IsEmptyAtFirst) {
+  const LatencyHistogram histogram;
   EXPECT_EQ(histogram.count(), 0u);
   EXPECT_EQ(histogram.min(), 0u);
   EXPECT_EQ(histogram.max(), 0u);
