@@ -66,6 +66,13 @@ class HeldRate(unittest.TestCase):
         self.assertEqual((len(rounds), len(traffic.rates)), (4, 5 + 3 * (4 + 2)))
         self.assertTrue(all(trial["latency"]["samples"] for trials in rounds for trial in trials.values()))
 
+    def test_losses_are_not_taken_for_want_of_time(self):
+        plan = sections.Plan(repeats=1, holds=1)
+        # Holds when looked for; of the rounds, the first is untimed and all others lose.
+        traffic = Traffic(lambda rate, trial: trial > 4 and rate < 900, lambda rate, trial: trial > 4)
+        with self.assertRaisesRegex(ProgramError, "no maximum lasts"):
+            sections.rounds_of_load(traffic, plan, 1000, no_gaps)
+
     def test_a_size_that_cannot_be_timed_is_told_and_left_out(self):
         def latency_of(_, plan, size):
             traffic = Traffic(lambda rate, trial: False, lambda rate, trial: size == 600)
@@ -76,7 +83,7 @@ class HeldRate(unittest.TestCase):
             rows = sections.latency(mock.Mock(), sections.Plan(repeats=1, holds=1, sizes=[300, 600]))
         self.assertEqual([row["latency"]["samples"] for row in rows], [1])
         told, = (text for text in said if "nothing measured" in text)
-        self.assertRegex(told, "300 B.* 40 rounds .*--generator-core")
+        self.assertRegex(told, "300 B.* 40 of 40 rounds .*--generator-core")
 
     def test_each_round_has_its_own_bound(self):
         asked = []

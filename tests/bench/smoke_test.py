@@ -20,14 +20,14 @@ class Smoke(unittest.TestCase):
             cls.done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
             if cls.done.returncode != 0:
                 raise AssertionError(cls.done.stderr[-3000:])
+            cls.is_timed = "no packet could be timed" not in cls.done.stderr  # else its CPUs take turns
             cls.results = json.loads(result.read_text(encoding="utf-8"))
             cls.tables = subprocess.run([ROOT / "bench/plot", result], capture_output=True, text=True, check=False)
 
     def test_every_section_is_there(self):
-        wanted = {"P1", "P2", "P5", "P6", "P7", "P8", "P9", "P10"}  # P3 needs a million UEs, P4 a peer
-        if "no packet could be timed" in self.done.stderr:  # on a machine whose CPUs take turns
-            wanted.remove("P6")
-        self.assertEqual({figure["id"] for figure in self.results["figures"]}, wanted)
+        wanted = {"P1", "P2", "P5", "P7", "P8", "P9", "P10"}  # P3 needs a million UEs, P4 a peer
+        self.assertEqual({figure["id"] for figure in self.results["figures"]},
+                         wanted | {"P6"} if self.is_timed else wanted)
 
     def test_all_traffic_is_in_the_pipeline(self):
         rows = self.results["pipeline"]
@@ -47,8 +47,8 @@ class Smoke(unittest.TestCase):
 
     def test_tables_are_made(self):
         self.assertEqual(self.tables.returncode, 0, self.tables.stderr)
-        for word in ("pipeline", "latency", "churn"):
-            self.assertEqual(f"{word}\n" in self.tables.stdout, bool(self.results[word]), word)
+        for word in ("pipeline", "latency", "churn") if self.is_timed else ("pipeline", "churn"):
+            self.assertIn(word, self.tables.stdout)
 
 
 class Registrations(unittest.TestCase):
